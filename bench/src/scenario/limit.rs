@@ -1,0 +1,46 @@
+//! A limit decision beside the raw `EVALSHA` of the same script.
+
+use std::time::Duration;
+
+use mainstay::Mainstay;
+use mainstay::ratelimit::Policy;
+use mainstay_testkit::fixture::{Flavor, Server};
+
+use super::{bare, load, send};
+use crate::Outcome;
+use crate::measure::{Contestant, Plan, Row, compare};
+
+const SCRIPT: &str =
+    include_str!("../../../crates/mainstay/src/backend/redis/lua/limit_window.lua");
+const LIMIT: u32 = 1_000_000_000;
+
+pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
+    let server = Server::start(Flavor::Redis).await;
+    let stay = Mainstay::connect(&server.url()).await?;
+    let limiter = stay.limiter(Policy::window("api", LIMIT, Duration::from_secs(60))?);
+    let mut connection = bare(&server.url()).await?;
+    let digest = load(&mut connection, SCRIPT).await?;
+    let contestants = [
+        Contestant::new("mainstay limiter.check", move |caller| {
+            let limiter = limiter.clone();
+            async move {
+                limiter.check(&format!("subject-{caller}")).await?;
+                Ok(())
+            }
+        }),
+        Contestant::new("redis-rs EVALSHA", move |caller| {
+            let (connection, digest) = (connection.clone(), digest.clone());
+            async move {
+                let mut command = redis::cmd("EVALSHA");
+                command.arg(digest).arg(1).arg(format!("raw-{caller}"));
+                command.arg(LIMIT).arg(1_000_000).arg(1);
+                send(connection, &command).await
+            }
+        }),
+    ];
+    let mut rows = Vec::new();
+    for callers in [1, 64] {
+        rows.extend(compare(plan, "limit", callers, &contestants).await?);
+    }
+    Ok(rows)
+}

@@ -1,0 +1,65 @@
+//! What every request sees.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay::Mainstay;
+use mainstay::ratelimit::Limiter;
+use mainstay::session::Sessions;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Config, ServeError};
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+pub(crate) struct Parts {
+    pub(crate) stay: Mainstay,
+    pub(crate) sessions: Sessions<Value>,
+    pub(crate) limiters: BTreeMap<String, Limiter>,
+    pub(crate) config: Config,
+    /// Whether `Host` and `Origin` are checked.
+    pub(crate) loopback: bool,
+    /// Cancelled when the server begins to shut down: streams end.
+    pub(crate) closing: CancellationToken,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    pub(crate) fn new(stay: Mainstay, config: Config, loopback: bool) -> Result<Self, ServeError> {
+        config.validate()?;
+        let sessions = stay
+            .sessions()
+            .idle(config.session_idle)
+            .absolute(config.session_absolute)
+            .build()
+            .map_err(ServeError::Sessions)?;
+        let limiters = config
+            .policies
+            .iter()
+            .map(|policy| (policy.name().to_string(), stay.limiter(policy.clone())))
+            .collect();
+        Ok(Self(Arc::new(Parts {
+            stay,
+            sessions,
+            limiters,
+            config,
+            loopback,
+            closing: CancellationToken::new(),
+        })))
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.config.request_timeout
+    }
+}

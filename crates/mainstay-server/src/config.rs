@@ -1,0 +1,125 @@
+//! What an operator can set.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use mainstay::ratelimit::Policy;
+
+use crate::{ApiKeyHash, ServeError};
+
+/// The server's settings; the default needs no change on a developer's machine.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen, for the program that binds: 127.0.0.1:7878.
+    pub listen: SocketAddr,
+    /// The rate limits that `/v1/limits/{policy}:check` knows: none.
+    pub policies: Vec<Policy>,
+    /// Who may call, by the header `X-Api-Key`; with none everybody may, on loopback only.
+    pub api_keys: Vec<ApiKeyHash>,
+    /// Names besides `localhost` and loopback addresses that `Host` and `Origin` may carry while
+    /// the server listens on loopback; without a port. None.
+    pub allowed_hosts: Vec<String>,
+    /// Longest request body: 1 MiB.
+    pub max_body_bytes: usize,
+    /// Until a request is answered with `timeout`: 10 s. A lock's `wait` comes on top; a stream
+    /// has it until it starts.
+    pub request_timeout: Duration,
+    /// Connections at a time; more wait in the listener's backlog: 10,000.
+    pub max_connections: NonZeroUsize,
+    /// How long open requests may take to finish after the shutdown began: 10 s.
+    pub drain: Duration,
+    /// A session dies after this long without use, unless its creator says otherwise: 1 h.
+    pub session_idle: Duration,
+    /// A session dies after this long in any case, unless its creator says otherwise: 24 h.
+    pub session_absolute: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7878)),
+            policies: Vec::new(),
+            api_keys: Vec::new(),
+            allowed_hosts: Vec::new(),
+            max_body_bytes: 1 << 20,
+            request_timeout: Duration::from_secs(10),
+            max_connections: const { NonZeroUsize::new(10_000).expect("invariant: not zero") },
+            drain: Duration::from_secs(10),
+            session_idle: Duration::from_secs(3600),
+            session_absolute: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn validate(&self) -> Result<(), ServeError> {
+        if self.request_timeout.is_zero() {
+            return Err(ServeError::Config(
+                "request_timeout is zero: no request could be answered".into(),
+            ));
+        }
+        if let Some(host) = self.allowed_hosts.iter().find(|host| !is_host(host)) {
+            return Err(ServeError::Config(format!(
+                "allowed host {host:?} is not a host name: write it without scheme and port"
+            )));
+        }
+        let mut names = BTreeSet::new();
+        for policy in &self.policies {
+            let name = policy.name().to_string();
+            if !name.is_ascii() {
+                return Err(ServeError::Config(format!(
+                    "policy {name:?} cannot be named in a header: use ASCII letters"
+                )));
+            }
+            if !names.insert(name.clone()) {
+                return Err(ServeError::Config(format!(
+                    "policy {name:?} is configured twice"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    text.parse::<axum::http::uri::Authority>()
+        .is_ok_and(|authority| authority.host() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(change: impl FnOnce(&mut Config)) -> Option<String> {
+        let mut config = Config::default();
+        change(&mut config);
+        config.validate().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_default_is_valid() {
+        assert_eq!(message(|_| ()), None);
+    }
+
+    #[test]
+    fn a_policy_configured_twice_is_named() {
+        let twice = message(|config| {
+            for text in ["api=1/1s", "api=2/1s"] {
+                config.policies.push(text.parse().unwrap());
+            }
+        });
+        assert_eq!(twice.as_deref(), Some("policy \"api\" is configured twice"));
+    }
+
+    #[test]
+    fn an_allowed_host_has_neither_scheme_nor_port() {
+        for wrong in ["http://plant", "plant:80", ""] {
+            let message = message(|config| config.allowed_hosts.push(wrong.into()));
+            assert!(message.is_some_and(|text| text.contains(&format!("{wrong:?}"))));
+        }
+        assert_eq!(message(|c| c.allowed_hosts.push("plant.example".into())), None);
+    }
+}

@@ -1,0 +1,13 @@
+//! What a request says, or the problem with it.
+
+mod body;
+mod duration;
+mod json;
+mod path;
+mod query;
+
+pub(crate) use body::read;
+pub(crate) use duration::duration;
+pub(crate) use json::{JsonBody, content_type, parse};
+pub(crate) use path::{segment, verb};
+pub(crate) use query::Query;

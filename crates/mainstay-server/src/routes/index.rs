@@ -1,0 +1,34 @@
+//! `GET /`: what is here, for people.
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::app::App;
+
+const INDEX: &str = concat!(
+    "mainstay ",
+    env!("CARGO_PKG_VERSION"),
+    "
+
+GET    /livez                            200 while the process runs
+GET    /readyz?verbose                   200 while the backend answers
+GET    /metrics                          Prometheus
+
+GET PUT DELETE /v1/cache/{cache}/{key}   the body is the value; PUT takes ?ttl=60s
+POST   /v1/sessions                      {\"user\",\"data\",\"idle\",\"absolute\"}
+GET DELETE /v1/sessions/current          Authorization: Bearer ID
+GET DELETE /v1/users/{user}/sessions     list them; log out everywhere
+POST   /v1/channels/{channel}/events     {\"type\",\"data\"} or a CloudEvent
+GET    /v1/stream?channel=a&channel=b    server-sent events
+POST   /v1/limits/{policy}:check         {\"subject\",\"cost\"}
+POST   /v1/locks/{name}:acquire          {\"ttl\",\"wait\"}
+POST   /v1/locks/{name}:renew            {\"token\",\"ttl\"}
+POST   /v1/locks/{name}:release          {\"token\"}
+
+Durations are written with a unit: 300s, 5m, 1h. Errors are application/problem+json.
+"
+);
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/", get(|| async { INDEX }))
+}

@@ -1,0 +1,125 @@
+//! One client's events, from the first frame to the last.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
+use mainstay::Name;
+use mainstay::backend::GapReason;
+use mainstay::pubsub::{Item, Subscriber};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::frame;
+
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+pub(super) struct Feed {
+    subscriber: Subscriber<Value>,
+    channels: Vec<Name>,
+    closing: CancellationToken,
+    next: Next,
+}
+
+enum Next {
+    Connected { resuming: bool },
+    Live,
+    End,
+}
+
+impl Feed {
+    pub(super) fn new(
+        subscriber: Subscriber<Value>,
+        channels: Vec<Name>,
+        closing: CancellationToken,
+        resuming: bool,
+    ) -> Self {
+        Self {
+            subscriber,
+            channels,
+            closing,
+            next: Next::Connected { resuming },
+        }
+    }
+
+    /// The frames; ends when the server shuts down.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        stream::unfold(self, |mut feed| async {
+            let frame = feed.frame().await?;
+            Some((Ok(frame), feed))
+        })
+    }
+
+    async fn frame(&mut self) -> Option<Bytes> {
+        match self.next {
+            Next::Connected { resuming } => {
+                self.next = Next::Live;
+                let mut first = frame::retry("connected");
+                if resuming {
+                    first.push_str(&self.reset("no_history", None));
+                }
+                Some(first.into())
+            }
+            Next::Live => {
+                let item = tokio::select! {
+                    biased;
+                    () = self.closing.cancelled() => {
+                        self.next = Next::End;
+                        return Some(frame::retry("closing").into());
+                    }
+                    item = timeout(HEARTBEAT, self.subscriber.next()) => item,
+                };
+                let text = item.map_or_else(|_| frame::comment("heartbeat"), |item| self.item(item));
+                Some(text.into())
+            }
+            Next::End => None,
+        }
+    }
+
+    fn item(&self, item: Item<Value>) -> String {
+        match item {
+            Item::Event { channel, event } => match event.to_json() {
+                Ok(json) => frame::event(&event.id, &event.kind, &json),
+                Err(_) => undecodable(&channel, 0),
+            },
+            Item::Gap(GapReason::Disconnected) => self.reset("disconnected", None),
+            Item::Gap(GapReason::Overflow { dropped }) => self.reset("overflow", Some(dropped)),
+            Item::Undecodable {
+                channel, payload, ..
+            } => undecodable(&channel, payload.len()),
+            _ => self.reset("unknown", None),
+        }
+    }
+
+    /// Says that events of any of the channels may be missing here.
+    fn reset(&self, reason: &str, dropped: Option<u64>) -> String {
+        let channels: Vec<&str> = self.channels.iter().map(Name::as_str).collect();
+        let mut data = json!({ "channels": channels, "reason": reason });
+        if let (Some(dropped), Value::Object(data)) = (dropped, &mut data) {
+            data.insert("dropped".into(), dropped.into());
+        }
+        frame::control("reset", &data)
+    }
+}
+
+fn undecodable(channel: &Name, bytes: usize) -> String {
+    let data = json!({ "channel": channel.as_str(), "bytes": bytes });
+    frame::control("undecodable", &data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undecodable_message_is_named_but_not_shown() {
+        let name = Name::new("alarms").unwrap();
+        let frame = undecodable(&name, 12);
+        assert_eq!(
+            frame,
+            "event: undecodable\ndata: {\"bytes\":12,\"channel\":\"alarms\"}\n\n"
+        );
+    }
+}

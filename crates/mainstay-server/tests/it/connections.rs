@@ -1,0 +1,38 @@
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::raw::rest;
+use crate::server::{BOUND, Server};
+
+const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_no_request_loses_its_place() {
+    let server = Server::start().await;
+    for begun in ["", "P", "PRI * HTTP/2.0\r\n", "G", "GET /livez HTTP/1.1\r\nHo"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        assert!(!rest(&mut stream).await.contains("200 OK"), "{begun}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_above_the_limit_waits_for_a_place() {
+    let one = NonZeroUsize::MIN;
+    let server = Server::with(|config| config.max_connections = one).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(LIVEZ).await.unwrap();
+    assert_eq!(first.read_u8().await.unwrap(), b'H');
+
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(LIVEZ).await.unwrap();
+    let early = timeout(Duration::from_millis(100), second.read_u8()).await;
+    assert!(early.is_err(), "the only place is taken");
+    drop(first);
+    let answered = timeout(BOUND, second.read_u8()).await;
+    assert_eq!(answered.expect("a place became free").unwrap(), b'H');
+}

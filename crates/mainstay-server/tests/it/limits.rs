@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, header, problem};
+
+async fn limited() -> (Server, mainstay::clock::ManualClock) {
+    Server::on_a_clock(|config| config.policies.push("api=3/1m".parse().unwrap())).await
+}
+
+#[tokio::test]
+async fn a_limit_counts_down_and_then_says_when_to_come_back() {
+    let (server, clock) = limited().await;
+    for remaining in [2, 1, 0] {
+        let body = json!({"subject": "ip:1"});
+        let allowed = server.post("/v1/limits/api:check", &body).await;
+        assert_eq!(allowed.status(), 200);
+        assert_eq!(header(&allowed, "ratelimit-policy"), Some("\"api\";q=3;w=60"));
+        let limit = header(&allowed, "ratelimit").unwrap().to_owned();
+        let answer: Value = allowed.json().await.unwrap();
+        assert_eq!(answer["allowed"], true);
+        assert_eq!(answer["limit"], 3);
+        assert_eq!(answer["remaining"], remaining);
+        let reset = answer["reset_after_ms"].as_u64().unwrap().div_ceil(1000);
+        assert_eq!(limit, format!("\"api\";r={remaining};t={reset}"));
+    }
+    let body = json!({"subject": "ip:1", "cost": 1});
+    let denied = server.post("/v1/limits/api:check", &body).await;
+    assert_eq!(header(&denied, "ratelimit-policy"), Some("\"api\";q=3;w=60"));
+    assert!(header(&denied, "ratelimit").unwrap().starts_with("\"api\";r=0;t="));
+    let retry_after = header(&denied, "retry-after").unwrap().to_owned();
+    let document = problem(denied, 429, "rate_limited").await;
+    assert_eq!(document["limit"], 3);
+    let wait = document["retry_after_ms"].as_u64().unwrap();
+    assert!((1..=61_000).contains(&wait), "{wait}");
+    assert_eq!(retry_after, wait.div_ceil(1000).to_string());
+
+    clock.advance(Duration::from_millis(wait));
+    let again = server.post("/v1/limits/api:check", &body).await;
+    assert_eq!(again.status(), 200);
+    let other = server.post("/v1/limits/api:check", &json!({"subject": "ip:2"})).await;
+    assert_eq!(other.status(), 200);
+}
+
+#[tokio::test]
+async fn a_cost_above_the_limit_never_fits() {
+    let (server, _clock) = limited().await;
+    let body = json!({"subject": "ip:1", "cost": 4});
+    let denied = server.post("/v1/limits/api:check", &body).await;
+    assert_eq!(header(&denied, "retry-after"), None);
+    let document = problem(denied, 429, "cost_above_limit").await;
+    assert_eq!(document.get("retry_after_ms"), None);
+    assert_eq!(document["remaining"], 3);
+}
+
+#[tokio::test]
+async fn an_unknown_policy_names_the_known_ones() {
+    let (server, _clock) = limited().await;
+    let body = json!({"subject": "ip:1"});
+    let unknown = server.post("/v1/limits/nope:check", &body).await;
+    let document = problem(unknown, 404, "unknown_policy").await;
+    assert_eq!(document["known"], json!(["api"]));
+    assert_eq!(document["detail"], "no such policy; known here: api");
+}
+
+#[tokio::test]
+async fn what_is_no_check_is_refused() {
+    let (server, _clock) = limited().await;
+    for (body, said) in [
+        (json!({}), "missing field `subject`"),
+        (json!({"subject": ""}), "empty"),
+        (json!({"subject": "s", "cost": -1}), "-1"),
+        (json!({"subject": "s", "cost": 1.5}), "1.5"),
+        (json!({"subject": "s", "price": 1}), "unknown field `price`"),
+        (json!({"subject": "s".repeat(65_536)}), "longer than 1024 bytes"),
+    ] {
+        let refused = server.post("/v1/limits/api:check", &body).await;
+        let document = problem(refused, 400, "invalid_input").await;
+        let detail = document["detail"].as_str().unwrap();
+        assert!(detail.contains(said), "{detail}");
+    }
+    for path in ["/v1/limits/api", "/v1/limits/api:peek", "/v1/limits/api%3Acheck"] {
+        let refused = server.post(path, &json!({"subject": "s"})).await;
+        let document = problem(refused, 404, "no_such_route").await;
+        assert_eq!(document["detail"], "write one of :check after the name");
+    }
+}

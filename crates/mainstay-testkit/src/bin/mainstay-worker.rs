@@ -1,0 +1,107 @@
+//! One process of a test with several: prints what happened as JSON lines.
+//!
+//! ```text
+//! mainstay-worker limit URL POLICY SUBJECT SECONDS
+//! mainstay-worker lock URL NAME SECTIONS
+//! mainstay-worker subscribe URL CHANNEL
+//! ```
+
+use std::env;
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use mainstay::clock::{Clock, SystemClock};
+use mainstay::lock::Acquire;
+use mainstay::pubsub::Item;
+use mainstay::ratelimit::{Decision, Policy};
+use mainstay::{Mainstay, Name};
+use serde_json::{Value, json};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const USAGE: &str =
+    "expected limit URL POLICY SUBJECT SECONDS, lock URL NAME SECTIONS or subscribe URL CHANNEL";
+const LOCK_TTL: Duration = Duration::from_secs(5);
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["limit", url, policy, subject, seconds] => limit(url, policy, subject, seconds).await,
+        ["lock", url, name, sections] => lock(url, name, sections).await,
+        ["subscribe", url, channel] => subscribe(url, channel).await,
+        _ => Err(USAGE.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mainstay-worker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(line: &Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// Asks as fast as it can.
+async fn limit(url: &str, policy: &str, subject: &str, seconds: &str) -> Outcome {
+    let stay = Mainstay::connect(url).await?;
+    let limiter = stay.limiter(policy.parse::<Policy>()?);
+    let clock = SystemClock;
+    let end = clock.now().after(Duration::from_secs(seconds.parse()?));
+    while clock.now() < end {
+        let (decided_at, allowed) = match limiter.check(subject).await? {
+            Decision::Allowed { decided_at, .. } => (decided_at, true),
+            Decision::Denied { decided_at, .. } => (decided_at, false),
+            _ => return Err("an unknown decision".into()),
+        };
+        // A microsecond count since 1970 fits in 64 bits for 500,000 years.
+        let micros = u64::try_from(decided_at.as_micros())?;
+        print(&json!({"decided_at": micros, "allowed": allowed}))?;
+    }
+    Ok(())
+}
+
+/// Takes and releases a lock, with the machine's clock at either end.
+async fn lock(url: &str, name: &str, sections: &str) -> Outcome {
+    let stay = Mainstay::connect(url).await?;
+    let lock = stay.lock(name).ttl(LOCK_TTL).build()?;
+    let micros = || u64::try_from(SystemClock.unix().as_micros());
+    for _ in 0..sections.parse::<u32>()? {
+        let Acquire::Acquired(guard) = lock.acquire(LOCK_WAIT).await? else {
+            return Err("the lock did not become free".into());
+        };
+        let fence = guard.fence().get();
+        print(&json!({"acquired": micros()?, "fence": fence}))?;
+        print(&json!({"released": micros()?, "fence": fence}))?;
+        guard.release().await?;
+    }
+    Ok(())
+}
+
+/// Prints a line once it listens, and one for each item; ends when killed.
+async fn subscribe(url: &str, channel: &str) -> Outcome {
+    let stay = Mainstay::connect(url).await?;
+    let mut subscriber = stay.subscribe(&[Name::new(channel)?], 1 << 20).await?;
+    print(&json!({"ready": channel}))?;
+    loop {
+        print(&match subscriber.next().await {
+            Item::Event { event, .. } => {
+                json!({"event": event.kind, "id": event.id, "data": event.data})
+            }
+            Item::Gap(reason) => json!({"gap": format!("{reason:?}")}),
+            Item::Undecodable { payload, .. } => {
+                json!({"undecodable": String::from_utf8_lossy(&payload)})
+            }
+            _ => return Err("an unknown item".into()),
+        })?;
+    }
+}

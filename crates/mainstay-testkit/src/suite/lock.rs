@@ -1,0 +1,281 @@
+//! Locks: exclusion, fences, leases, waiting.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mainstay::clock::{Clock, SystemClock};
+use mainstay::lock::{Acquire, LeaseAttempt, Lock, LockGuard, LockLease, Release};
+use mainstay::{ErrorKind, Mainstay};
+use tokio::task::yield_now;
+
+use super::{Subject, ms};
+use crate::fixture::eventually;
+use crate::oracle::{Held, check_locks};
+
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(60);
+/// The shortest that is allowed.
+const SHORT: Duration = ms(100);
+
+fn lock_with(stay: &Mainstay, ttl: Duration) -> Lock {
+    stay.lock("report").ttl(ttl).build().unwrap()
+}
+
+fn guard(acquire: Acquire) -> LockGuard {
+    match acquire {
+        Acquire::Acquired(guard) => guard,
+        other => panic!("not acquired: {other:?}"),
+    }
+}
+
+async fn take(lock: &Lock) -> LockGuard {
+    guard(lock.try_acquire().await.unwrap())
+}
+
+async fn is_held(lock: &Lock) -> bool {
+    match lock.try_acquire().await.unwrap() {
+        Acquire::Held { .. } => true,
+        _ => false,
+    }
+}
+
+async fn lease(lock: &Lock) -> LockLease {
+    match lock.lease(Duration::ZERO).await.unwrap() {
+        LeaseAttempt::Leased(lease) => lease,
+        other => panic!("not leased: {other:?}"),
+    }
+}
+
+/// Waits until the lock can be taken, on the backend's clock.
+async fn take_within_bound(subject: &Subject, lock: &Lock) -> LockGuard {
+    guard(subject.elapse(lock.acquire(Subject::BOUND)).await.unwrap())
+}
+
+pub async fn a_held_lock_excludes_others(subject: &Subject) {
+    let (ours, theirs) = (
+        lock_with(subject.stay(), LONG),
+        lock_with(subject.stay(), LONG),
+    );
+    let held = take(&ours).await;
+    assert!(is_held(&theirs).await);
+    assert!(is_held(&ours).await, "a lock is not re-entrant by its name");
+    let other = subject.stay().lock("other").build().unwrap();
+    drop(take(&other).await);
+    assert_eq!(held.release().await.unwrap(), Release::Released);
+    drop(take(&theirs).await);
+}
+
+pub async fn concurrent_holders_never_overlap_and_fences_rise(subject: &Subject) {
+    const TASKS: usize = 8;
+    const TURNS: usize = 4;
+    let clock = SystemClock;
+    let start = clock.now();
+    let work = (0..TASKS).map(|_| async {
+        let lock = lock_with(subject.stay(), LONG);
+        let mut history = Vec::new();
+        for _ in 0..TURNS {
+            let guard = guard(lock.acquire(LONG).await.unwrap());
+            let from = clock.now().since(start);
+            yield_now().await;
+            guard.check().unwrap();
+            let until = clock.now().since(start);
+            history.push(Held {
+                from,
+                until,
+                fence: guard.fence().get(),
+            });
+            assert_eq!(guard.release().await.unwrap(), Release::Released);
+        }
+        history
+    });
+    let history = subject.elapse(join_all(work)).await.concat();
+    assert_eq!(history.len(), TASKS * TURNS);
+    assert_eq!(check_locks(&history), Ok(()));
+}
+
+pub async fn a_fence_rises_with_every_holder(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let mut last = 0;
+    for _ in 0..5 {
+        let guard = take(&lock).await;
+        assert!(guard.fence().get() > last);
+        last = guard.fence().get();
+        guard.release().await.unwrap();
+    }
+    // At least the store's clock in microseconds, which is after 2019.
+    assert!(last > 1_550_000_000_000_000, "{last}");
+}
+
+pub async fn a_renewed_lease_keeps_its_fence(subject: &Subject) {
+    let lock = lock_with(subject.stay(), ms(300));
+    let lease = lease(&lock).await;
+    for _ in 0..3 {
+        subject.advance(ms(150)).await;
+        let renewed = lock.renew(&lease.token).await.unwrap().expect("it is held");
+        assert_eq!((renewed.fence, &renewed.token), (lease.fence, &lease.token));
+        assert!(renewed.expires_in <= ms(300) && renewed.expires_in > ms(200));
+    }
+    assert!(is_held(&lock).await);
+}
+
+pub async fn releasing_twice_answers_released_twice(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let lease = lease(&lock).await;
+    for _ in 0..2 {
+        assert_eq!(lock.release(&lease.token).await.unwrap(), Release::Released);
+    }
+    let held = take(&lock).await;
+    lock.release(&lease.token).await.unwrap();
+    assert!(
+        is_held(&lock).await,
+        "a release after the release freed another's lock"
+    );
+    held.check().unwrap();
+}
+
+pub async fn a_guard_renews_itself_beyond_its_ttl(subject: &Subject) {
+    let ttl = ms(300);
+    let lock = lock_with(subject.stay(), ttl);
+    let guard = take(&lock).await;
+    let deadline = guard.deadline();
+    for _ in 0..4 {
+        subject.advance(ttl / 2).await;
+        assert!(is_held(&lock).await);
+    }
+    guard.check().unwrap();
+    assert!(guard.deadline() > deadline);
+    assert_eq!(guard.release().await.unwrap(), Release::Released);
+}
+
+pub async fn a_lease_that_is_not_renewed_ends(subject: &Subject) {
+    let lock = lock_with(subject.stay(), SHORT);
+    let lease = lease(&lock).await;
+    assert!(lease.expires_in <= SHORT);
+    subject.advance(SHORT + ms(10)).await;
+    let successor = take(&lock).await;
+    assert!(successor.fence() > lease.fence);
+    assert_eq!(lock.renew(&lease.token).await.unwrap(), None);
+    assert_eq!(lock.release(&lease.token).await.unwrap(), Release::NotHeld);
+    assert!(is_held(&lock).await);
+    successor.check().unwrap();
+}
+
+pub async fn renewing_never_takes_a_free_lock(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    assert_eq!(lock.renew("nobody").await.unwrap(), None);
+    let lease = lease(&lock).await;
+    lock.release(&lease.token).await.unwrap();
+    assert_eq!(lock.renew(&lease.token).await.unwrap(), None);
+    drop(take(&lock).await);
+}
+
+pub async fn only_the_owner_can_release(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let lease = lease(&lock).await;
+    assert_eq!(lock.release("somebody").await.unwrap(), Release::NotHeld);
+    assert_eq!(lock.renew("somebody").await.unwrap(), None);
+    assert!(is_held(&lock).await);
+    assert_eq!(lock.release(&lease.token).await.unwrap(), Release::Released);
+}
+
+pub async fn a_waiter_gets_the_lock_when_it_is_released(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let held = take(&lock).await;
+    let first = held.fence();
+    let waiter = lock.acquire(LONG);
+    let release = async {
+        subject.advance(ms(20)).await;
+        held.release().await.unwrap();
+    };
+    // The clock of the memory backend stands still from here: only a wake-up helps.
+    let both = async { tokio::join!(waiter, release) };
+    let (acquired, ()) = tokio::time::timeout(Subject::BOUND, both).await.unwrap();
+    assert!(guard(acquired.unwrap()).fence() > first);
+}
+
+pub async fn a_wait_that_runs_out_tells_who_holds_the_lock(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let _held = take(&lock).await;
+    let waited = subject.elapse(lock.acquire(ms(60))).await.unwrap();
+    let Acquire::Held { left, holder } = waited else {
+        panic!("two holders");
+    };
+    assert!(
+        left.is_some_and(|left| left <= LONG && left > LONG / 2),
+        "{left:?}"
+    );
+    assert!(holder.contains(&std::process::id().to_string()), "{holder}");
+}
+
+pub async fn a_dropped_guard_frees_the_lock(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    drop(take(&lock).await);
+    eventually(
+        "the lock is free",
+        Duration::from_secs(5),
+        async || match lock.try_acquire().await.unwrap() {
+            Acquire::Acquired(_) => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await;
+}
+
+pub async fn a_dropped_acquisition_holds_nothing_beyond_its_ttl(subject: &Subject) {
+    let lock = lock_with(subject.stay(), SHORT);
+    for turns in 0..10 {
+        // Dropped while it is sent, answered, or already done.
+        let dropping = async {
+            for _ in 0..turns {
+                yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            acquired = lock.acquire(LONG) => drop(acquired.unwrap()),
+            () = dropping => {}
+        }
+    }
+    let held = take_within_bound(subject, &lock).await;
+    // And dropped while it waits.
+    tokio::select! {
+        biased;
+        _ = lock.acquire(LONG) => panic!("two holders"),
+        () = subject.advance(ms(20)) => {}
+    }
+    held.release().await.unwrap();
+    take_within_bound(subject, &lock).await.check().unwrap();
+}
+
+pub async fn a_lock_that_was_taken_away_is_lost(subject: &Subject) {
+    let ttl = ms(300);
+    let lock = lock_with(subject.stay(), ttl);
+    let guard = take(&lock).await;
+    guard.check().unwrap();
+    subject.take_away("report", ttl).await;
+    subject.elapse(guard.lost()).await;
+    assert!(guard.is_lost());
+    guard.check().unwrap_err();
+    let successor = take(&lock).await;
+    assert!(successor.fence() > guard.fence());
+    assert_eq!(guard.release().await.unwrap(), Release::NotHeld);
+    assert!(is_held(&lock).await);
+}
+
+pub async fn a_token_that_is_no_token_is_refused(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    for token in ["", "line\n", "ü", &"x".repeat(129)] {
+        assert_eq!(
+            lock.renew(token).await.unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
+        assert_eq!(
+            lock.release(token).await.unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
+    }
+    for ttl in [ms(99), ms(24 * 3_600_000 + 1)] {
+        let refused = subject.stay().lock("report").ttl(ttl).build().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+    }
+}

@@ -1,0 +1,137 @@
+//! What every backend must do, as functions named by a sentence.
+//!
+//! A behaviour is an `async fn(&Subject)` that panics when the sentence is not true.
+//! [`behaviours!`](crate::behaviours) lists all of them, so that a test binary can stamp each
+//! behaviour with each backend.
+
+#![expect(missing_docs, reason = "the name of a behaviour says it")]
+#![expect(clippy::unwrap_used, reason = "a behaviour is the body of a test")]
+
+pub mod cache;
+pub mod channel;
+pub mod health;
+pub mod limit;
+pub mod lock;
+pub mod session;
+
+mod loading;
+mod subject;
+
+pub use subject::Subject;
+
+use std::time::Duration;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Hands the list of all behaviours, by area, to the macro `$stamp`, after the tokens `$with`.
+#[macro_export]
+macro_rules! behaviours {
+    ($stamp:ident! [$($with:tt)*]) => {
+        $stamp! {
+            [$($with)*]
+            cache {
+                a_value_is_gone_after_its_ttl
+                a_set_replaces_the_value_and_its_ttl
+                a_removed_value_is_gone
+                a_loaded_value_is_served_without_loading_again
+                a_hundred_callers_share_one_load
+                a_loader_error_reaches_every_waiter_once
+                a_loader_panic_reaches_every_waiter_once
+                a_dropped_caller_does_not_end_the_load
+                a_load_that_ends_after_a_remove_is_not_stored
+                a_load_that_ends_after_a_set_is_not_stored
+                a_load_from_before_a_remove_is_not_given_to_later_callers
+                a_load_of_another_process_is_not_waited_for
+                an_undecodable_value_is_a_miss_and_replaced
+                an_entry_tells_its_age_and_the_time_it_has_left
+                keys_with_special_characters_do_not_collide
+                caches_with_different_names_are_apart
+                namespaces_are_apart
+            }
+            session {
+                a_created_session_loads_with_its_data
+                an_id_that_was_never_issued_loads_nothing
+                a_planted_id_is_never_adopted
+                an_idle_session_expires
+                an_active_session_expires_at_its_absolute_deadline
+                activity_keeps_a_session_alive
+                a_revoked_session_is_gone_and_others_stay
+                revoke_all_ends_every_session_of_the_user_and_no_other
+                a_login_after_revoke_all_works
+                the_listing_holds_every_valid_session_and_no_other
+                a_listed_session_can_be_revoked_by_its_hash
+                revoke_all_that_races_with_logins_leaves_nothing_unlisted
+                ids_are_hashed_at_rest
+            }
+            channel {
+                events_of_one_publisher_arrive_in_order
+                every_subscriber_hears_every_event
+                an_event_arrives_as_it_was_published
+                a_slow_subscriber_gets_a_gap_with_the_number_dropped
+                a_slow_subscriber_slows_nobody_else
+                a_dropped_subscriber_is_unsubscribed
+                one_subscriber_listens_to_several_channels
+                an_event_that_does_not_decode_is_handed_out_as_such
+                json_of_another_program_becomes_an_event
+                an_event_over_the_size_limit_is_refused
+            }
+            limit {
+                no_window_admits_more_than_the_limit
+                remaining_counts_down_to_a_denial
+                a_denial_changes_nothing
+                a_denied_call_is_admitted_at_its_retry_after_and_not_before
+                a_cost_above_the_limit_is_never_admitted
+                a_peek_charges_nothing
+                a_cost_is_taken_whole_or_not_at_all
+                subjects_and_policies_are_apart
+                nothing_counts_any_more_after_the_reset
+            }
+            lock {
+                a_held_lock_excludes_others
+                concurrent_holders_never_overlap_and_fences_rise
+                a_fence_rises_with_every_holder
+                a_renewed_lease_keeps_its_fence
+                releasing_twice_answers_released_twice
+                a_guard_renews_itself_beyond_its_ttl
+                a_lease_that_is_not_renewed_ends
+                renewing_never_takes_a_free_lock
+                only_the_owner_can_release
+                a_waiter_gets_the_lock_when_it_is_released
+                a_wait_that_runs_out_tells_who_holds_the_lock
+                a_dropped_guard_frees_the_lock
+                a_dropped_acquisition_holds_nothing_beyond_its_ttl
+                a_lock_that_was_taken_away_is_lost
+                a_token_that_is_no_token_is_refused
+            }
+            health {
+                a_probe_names_the_server
+                a_running_backend_is_up
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    macro_rules! names {
+        ([] $($area:ident { $($name:ident)* })*) => {
+            [$((
+                include_str!(concat!(stringify!($area), ".rs")),
+                &[$(stringify!($name)),*][..],
+            )),*]
+        };
+    }
+
+    #[test]
+    fn every_behaviour_is_listed() {
+        for (source, listed) in behaviours!(names![]) {
+            let written = source
+                .lines()
+                .filter_map(|line| line.strip_prefix("pub async fn "))
+                .filter_map(|rest| rest.split('(').next());
+            assert_eq!(written.collect::<Vec<_>>(), listed);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What must hold while servers, connections and replies are lost.
+//!
+//! Runs in a short form; with `MAINSTAY_CHAOS=full` in a long one.
+
+mod cluster;
+mod limits;
+mod link;
+mod pushes;
+mod replies;
+mod sentinel;
+mod sessions;
+
+use std::env;
+use std::future::Future;
+use std::time::Duration;
+
+use mainstay::{Mainstay, Options, Result};
+use tokio::time::{Instant, timeout};
+
+/// What a call may take, as configured.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+/// What scheduling may add to that.
+const SLACK: Duration = Duration::from_millis(500);
+/// Longer than anything that is going to happen at all.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// `short`, or `full` when the long form was asked for.
+fn extent<T>(short: T, full: T) -> T {
+    match env::var("MAINSTAY_CHAOS").as_deref() {
+        Ok("full") => full,
+        Ok(other) => panic!("MAINSTAY_CHAOS is {other:?}: expected full"),
+        Err(_) => short,
+    }
+}
+
+async fn connect(url: &str) -> Mainstay {
+    let options = Options::new().command_timeout(COMMAND_TIMEOUT);
+    options.connect(url).await.unwrap()
+}
+
+/// Awaits a call; panics when it takes longer than a call may.
+async fn in_time<T>(what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
+    let before = Instant::now();
+    match timeout(COMMAND_TIMEOUT + SLACK, call).await {
+        Ok(outcome) => outcome,
+        Err(_) => panic!("{what} hangs: no answer for {:?}", before.elapsed()),
+    }
+}
+
+/// Stamps each `async fn(Flavor)` as a test on a Redis and on a Valkey server.
+macro_rules! on_both_flavors {
+    ($($name:ident)*) => {
+        mod redis {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(mainstay_testkit::fixture::Flavor::Redis).await;
+            }
+        )*}
+        mod valkey {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(mainstay_testkit::fixture::Flavor::Valkey).await;
+            }
+        )*}
+    };
+}
+use on_both_flavors;

@@ -1,0 +1,151 @@
+//! Programs that use redis-py and ioredis, and mainstay, side by side.
+
+use std::time::Duration;
+
+use mainstay::Mainstay;
+use mainstay::lock::{Acquire, LockGuard};
+use mainstay::pubsub::Item;
+use mainstay_testkit::fixture::{Flavor, ForeignClient, Server, eventually};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+const BOUND: Duration = Duration::from_secs(20);
+
+/// A language that the programs in `clients/` are written in.
+#[derive(Debug, Clone, Copy)]
+enum Language {
+    Python,
+    Node,
+}
+
+impl Language {
+    fn start(self, program: &str, arguments: &[&str]) -> ForeignClient {
+        match self {
+            Self::Python => ForeignClient::python(&format!("{program}.py"), arguments),
+            Self::Node => ForeignClient::node(&format!("{program}.mjs"), arguments),
+        }
+    }
+}
+
+/// Stamps each `async fn(Flavor, Language)` for both servers and both languages.
+macro_rules! with_each_language {
+    ($($flavor:ident $Flavor:ident $language:ident $Language:ident,)* => $names:tt) => {
+        $(with_each_language! { @ $flavor $Flavor $language $Language $names })*
+    };
+    (@ $module:ident $Flavor:ident $language:ident $Language:ident [$($name:ident)*]) => {
+        mod $module {$(
+            #[tokio::test]
+            async fn $name() {
+                super::$name(super::Flavor::$Flavor, super::Language::$Language).await;
+            }
+        )*}
+    };
+}
+
+with_each_language! {
+    redis_python Redis python Python,
+    redis_node Redis node Node,
+    valkey_python Valkey python Python,
+    valkey_node Valkey node Node,
+    => [
+        the_plain_lock_recipe_and_mainstay_exclude_each_other
+        a_late_release_of_the_plain_recipe_does_not_free_ours
+        a_plain_subscriber_hears_our_events
+        plain_json_reaches_our_subscriber_as_an_event
+    ]
+}
+
+async fn take(stay: &Mainstay) -> LockGuard {
+    let lock = stay.lock("report").build().unwrap();
+    match lock.acquire(BOUND).await.unwrap() {
+        Acquire::Acquired(guard) => guard,
+        other => panic!("not acquired: {other:?}"),
+    }
+}
+
+async fn is_held(stay: &Mainstay) -> bool {
+    let lock = stay.lock("report").build().unwrap();
+    matches!(lock.try_acquire().await.unwrap(), Acquire::Held { .. })
+}
+
+fn token(answer: &str) -> &str {
+    answer.strip_prefix("ok ").expect("the lock is free")
+}
+
+async fn the_plain_lock_recipe_and_mainstay_exclude_each_other(flavor: Flavor, language: Language) {
+    let server = Server::start(flavor).await;
+    let stay = Mainstay::connect(&server.url()).await.unwrap();
+    let mut foreign = language.start("lock", &[&server.url()]);
+
+    let answer = foreign.request("acquire report 60000").await;
+    assert!(is_held(&stay).await);
+    let waiting = take(&stay);
+    let release = async {
+        let request = format!("release report {}", token(&answer));
+        assert_eq!(foreign.request(&request).await, "1");
+    };
+    let both = async { tokio::join!(waiting, release) };
+    let (ours, ()) = timeout(BOUND, both).await.expect("their release lets us in");
+
+    assert_eq!(foreign.request("acquire report 60000").await, "held");
+    assert_eq!(foreign.request("release report guessed").await, "0");
+    ours.check().unwrap();
+    ours.release().await.unwrap();
+    let answer = foreign.request("acquire report 60000").await;
+    assert!(!token(&answer).is_empty());
+    assert!(is_held(&stay).await);
+}
+
+async fn a_late_release_of_the_plain_recipe_does_not_free_ours(flavor: Flavor, language: Language) {
+    let server = Server::start(flavor).await;
+    let stay = Mainstay::connect(&server.url()).await.unwrap();
+    let mut foreign = language.start("lock", &[&server.url()]);
+
+    let answer = foreign.request("acquire report 50").await;
+    let ours = take(&stay).await;
+    let late = format!("release report {}", token(&answer));
+    assert_eq!(foreign.request(&late).await, "0");
+    assert_eq!(foreign.request("acquire report 50").await, "held");
+    ours.check().unwrap();
+    assert!(is_held(&stay).await);
+}
+
+async fn a_plain_subscriber_hears_our_events(flavor: Flavor, language: Language) {
+    let server = Server::start(flavor).await;
+    let stay = Mainstay::connect(&server.url()).await.unwrap();
+    let mut foreign = language.start("subscribe", &[&server.url(), "orders"]);
+    assert_eq!(foreign.read_line().await, "ready");
+
+    let channel = stay.channel::<Value>("orders").source("urn:shop").build().unwrap();
+    let data = json!({"number": 7, "who": "Änne"});
+    assert_eq!(channel.publish("order.created", &data).await.unwrap(), 1);
+    let heard: Value = serde_json::from_str(&foreign.read_line().await).unwrap();
+    assert_eq!(heard["specversion"], "1.0");
+    assert_eq!(heard["type"], "order.created");
+    assert_eq!(heard["source"], "urn:shop");
+    assert_eq!(heard["data"], data);
+}
+
+async fn plain_json_reaches_our_subscriber_as_an_event(flavor: Flavor, language: Language) {
+    let server = Server::start(flavor).await;
+    let stay = Mainstay::connect(&server.url()).await.unwrap();
+    let channel = stay.channel::<Value>("orders").build().unwrap();
+    let mut subscriber = channel.subscribe().await.unwrap();
+    eventually("one listener", BOUND, async || {
+        let reply = server.command(&["PUBSUB", "NUMSUB", "orders"]).await;
+        match reply.items()[1].integer() {
+            1 => Ok(()),
+            other => Err(format!("{other} listeners")),
+        }
+    })
+    .await;
+
+    let mut foreign = language.start("publish", &[&server.url(), "orders"]);
+    let sent = json!({"type": "order.created", "who": "Änne"});
+    foreign.send(&sent.to_string()).await;
+    let item = timeout(BOUND, subscriber.next()).await.expect("it arrives");
+    let Item::Event { event, .. } = item else {
+        panic!("no event: {item:?}");
+    };
+    assert_eq!((event.kind.as_str(), event.data), ("order.created", sent));
+}

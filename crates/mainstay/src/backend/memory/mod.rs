@@ -1,0 +1,36 @@
+//! The backend inside the process: for one service, for development, and for tests.
+//!
+//! It keeps the same contracts as Redis, with the same algorithms, each call under one short
+//! mutex. Nothing survives the process, and nothing leaves it.
+//!
+//! Time to live is measured on [`Clock::now`], which a step of the wall clock does not reach.
+//! [`Clock::unix`] decides what must make sense outside: windows of limits, fences, epochs.
+
+mod cache;
+mod channel;
+mod epoch;
+mod expiring;
+mod health;
+mod limit;
+mod listing;
+mod lock;
+mod session;
+pub(crate) mod unpoisoned;
+mod window;
+
+use std::sync::Arc;
+
+use super::Stores;
+use crate::clock::Clock;
+
+/// Opens an empty store that reads the time from `clock`.
+pub(crate) fn open(clock: Arc<dyn Clock>) -> Stores {
+    Stores {
+        cache: Arc::new(cache::MemoryCache::new(Arc::clone(&clock))),
+        sessions: Arc::new(session::MemorySessions::new(Arc::clone(&clock))),
+        channels: Arc::new(channel::MemoryChannels::default()),
+        limits: Arc::new(limit::MemoryLimits::new(Arc::clone(&clock))),
+        locks: Arc::new(lock::MemoryLocks::new(clock)),
+        health: Arc::new(health::MemoryHealth::new()),
+    }
+}

@@ -1,0 +1,223 @@
+//! Sends commands: which link, how often, until when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+use tokio::time::{Instant, sleep};
+
+use super::Limits;
+use super::cluster::{AnyNode, Cluster};
+use super::config::{RedisConfig, Topology};
+use super::error::Failure;
+use super::hub::Hub;
+use super::link::{Dialer, Fixed, Link, LinkConfig, Locate, NoHooks};
+use super::script::Script;
+use super::sentinel::{SentinelWatch, Sentinels};
+use crate::error::Result;
+
+/// Whether a command may be sent again when nobody knows if it was executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It changes nothing: again and again.
+    Read,
+    /// Twice is the same as once.
+    Idempotent,
+    /// It counts, appends or publishes: a lost reply stays unknown.
+    Once,
+}
+
+/// The first pause between two attempts of one call; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(15);
+
+/// Runs commands against one node, a Sentinel set's primary, or a Cluster.
+#[derive(Debug)]
+pub(crate) struct Commander {
+    route: Route,
+    limits: Limits,
+}
+
+#[derive(Debug)]
+enum Route {
+    Node {
+        link: Arc<Link>,
+        failover: Option<SentinelWatch>,
+    },
+    Cluster(Arc<Cluster>),
+}
+
+impl Commander {
+    /// Starts the links: one for commands (or one a primary), one for subscriptions.
+    pub(crate) fn start(config: &RedisConfig, limits: Limits) -> (Self, Arc<Hub>) {
+        let dialer = Dialer::new(config.login.clone());
+        let commands = LinkConfig {
+            role: "commands",
+            connect_timeout: limits.connect,
+        };
+        let events = LinkConfig {
+            role: "events",
+            ..commands
+        };
+        let (route, hub) = match &config.topology {
+            Topology::Single(address) => {
+                let target: Arc<dyn Locate> = Arc::new(Fixed(address.clone()));
+                let hub = Hub::start(events, dialer.clone(), Arc::clone(&target));
+                let link = Arc::new(Link::start(commands, dialer, target, Arc::new(NoHooks)));
+                let route = Route::Node {
+                    link,
+                    failover: None,
+                };
+                (route, hub)
+            }
+            Topology::Sentinel { sentinels, primary } => {
+                let sentinels = Arc::new(Sentinels::new(sentinels.clone(), primary, &config.login));
+                let hub = Hub::start(events, dialer.clone(), Arc::clone(&sentinels) as _);
+                let target: Arc<dyn Locate> = Arc::clone(&sentinels) as _;
+                let link = Arc::new(Link::start(commands, dialer, target, Arc::new(NoHooks)));
+                let followers = vec![Arc::clone(&link), hub.link()];
+                let watch = SentinelWatch::start(limits.connect, &sentinels, followers);
+                let route = Route::Node {
+                    link,
+                    failover: Some(watch),
+                };
+                (route, hub)
+            }
+            Topology::Cluster(seeds) => {
+                let cluster = Cluster::start(commands, dialer.clone(), seeds.clone());
+                let any = AnyNode::new(&cluster, seeds.clone());
+                (Route::Cluster(cluster), Hub::start(events, dialer, Arc::new(any)))
+            }
+        };
+        (Self { route, limits }, hub)
+    }
+
+    /// Waits until commands can be served.
+    pub(crate) async fn wait_up(&self, deadline: Instant) -> Result<()> {
+        match &self.route {
+            Route::Node { link, .. } => link.wait_up(deadline).await,
+            Route::Cluster(cluster) => cluster.wait_up(deadline).await,
+        }
+    }
+
+    /// Whether commands can be served now.
+    pub(crate) fn is_up(&self) -> bool {
+        match &self.route {
+            Route::Node { link, .. } => link.is_up(),
+            Route::Cluster(cluster) => cluster.is_up(),
+        }
+    }
+
+    /// Sends one command that touches the slot of `key`.
+    pub(crate) async fn run(&self, key: &str, command: &Cmd, effect: Effect) -> Result<Value> {
+        self.attempts(key, &Message::Plain(command), effect).await
+    }
+
+    /// Runs a script by its digest; by its source where the server does not know it yet.
+    /// All keys share a slot.
+    pub(crate) async fn eval(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[&[u8]],
+        effect: Effect,
+    ) -> Result<Value> {
+        let call = ScriptCall {
+            script,
+            keys,
+            arguments,
+        };
+        let by_digest = call.command("EVALSHA", &script.digest);
+        let key = keys.first().copied().unwrap_or_default();
+        self.attempts(key, &Message::Script(call, by_digest), effect)
+            .await
+    }
+
+    async fn attempts(&self, key: &str, message: &Message<'_>, effect: Effect) -> Result<Value> {
+        let deadline = Instant::now() + self.limits.command;
+        let mut pause = FIRST_PAUSE;
+        let mut retries_left = self.limits.retries;
+        loop {
+            let failure = match self.attempt(key, message, deadline).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            let may_repeat = failure.had_no_effect() || effect != Effect::Once;
+            let wait = pause / 2 + crate::random::up_to(pause / 2);
+            if retries_left == 0
+                || !may_repeat
+                || !failure.may_pass()
+                || Instant::now() + wait >= deadline
+            {
+                metrics::counter!("mainstay_backend_errors_total").increment(1);
+                return Err(failure.into_error(effect == Effect::Read));
+            }
+            metrics::counter!("mainstay_backend_retries_total").increment(1);
+            sleep(wait).await;
+            retries_left -= 1;
+            pause *= 2;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        key: &str,
+        message: &Message<'_>,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        match message {
+            Message::Plain(command) => self.send(key, command, deadline).await,
+            Message::Script(call, by_digest) => {
+                match self.send(key, by_digest, deadline).await {
+                    Err(Failure::Answered(error)) if error.code() == Some("NOSCRIPT") => {
+                        tracing::debug!(script = call.script.name, "script is new to the server");
+                        let by_source = call.command("EVAL", call.script.source);
+                        self.send(key, &by_source, deadline).await
+                    }
+                    outcome => outcome,
+                }
+            }
+        }
+    }
+
+    async fn send(&self, key: &str, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        match &self.route {
+            Route::Node { link, failover } => {
+                let outcome = link.call(command, deadline).await;
+                if let (Err(Failure::Answered(error)), Some(_)) = (&outcome, failover)
+                    && error.code() == Some("READONLY")
+                {
+                    // The primary was demoted under us: locate the new one.
+                    link.reconnect();
+                }
+                outcome
+            }
+            Route::Cluster(cluster) => cluster.call(key.as_bytes(), command, deadline).await,
+        }
+    }
+}
+
+/// What one call sends.
+enum Message<'a> {
+    Plain(&'a Cmd),
+    Script(ScriptCall<'a>, Cmd),
+}
+
+struct ScriptCall<'a> {
+    script: &'a Script,
+    keys: &'a [&'a str],
+    arguments: &'a [&'a [u8]],
+}
+
+impl ScriptCall<'_> {
+    fn command(&self, verb: &str, body: &str) -> Cmd {
+        let mut command = redis::cmd(verb);
+        command.arg(body).arg(self.keys.len());
+        for key in self.keys {
+            command.arg(key);
+        }
+        for argument in self.arguments {
+            command.arg(argument);
+        }
+        command
+    }
+}

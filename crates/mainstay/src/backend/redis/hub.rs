@@ -1,0 +1,341 @@
+//! Subscriptions: one supervised connection, one registry of who listens to what.
+//!
+//! The registry says what is wanted; the connection is brought in line with it by one reconciler,
+//! after every change and before a new connection is published. A subscriber waits until its
+//! channels are confirmed on the connection of the moment.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::{PushInfo, PushKind, RedisError, Value};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant, timeout, timeout_at};
+
+use super::link::{Dialer, Hooks, Link, LinkConfig, Locate};
+use crate::backend::mailbox::Mailbox;
+use crate::backend::{Delivery, GapReason, Subscription};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::StoreKey;
+
+/// Channels named in one command.
+const BATCH: usize = 500;
+/// For one command of the reconciler.
+const CONFIRM: Duration = Duration::from_secs(3);
+
+/// Delivers what the events connection receives.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    reconciler: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    registry: Mutex<Registry>,
+    /// What the server has confirmed on the connection of the moment.
+    confirmed: AsyncMutex<HashSet<StoreKey>>,
+    /// Rises with every confirmation.
+    confirmations: watch::Sender<u64>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    next_id: u64,
+    listeners: HashMap<String, (StoreKey, Vec<Listener>)>,
+    confirmed: HashSet<StoreKey>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    id: u64,
+    mailbox: Arc<Mailbox>,
+    standing: Standing,
+}
+
+/// One listener's standing on one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Never confirmed: nothing is promised yet.
+    New,
+    /// Confirmed on the connection of the moment.
+    Live,
+    /// Confirmed on a connection that is gone: the next confirmation closes a gap.
+    Interrupted,
+}
+
+impl Hub {
+    pub(crate) fn start(config: LinkConfig, dialer: Dialer, target: Arc<dyn Locate>) -> Arc<Self> {
+        let shared = Arc::new(Shared::default());
+        let link = Arc::new(Link::start(config, dialer, target, Arc::clone(&shared) as _));
+        let reconciler = tokio::spawn(reconcile_forever(Arc::clone(&shared), Arc::clone(&link)));
+        Arc::new(Self {
+            shared,
+            link,
+            reconciler,
+        })
+    }
+
+    pub(crate) fn link(&self) -> Arc<Link> {
+        Arc::clone(&self.link)
+    }
+
+    pub(crate) async fn wait_up(&self, deadline: Instant) -> Result<()> {
+        self.link.wait_up(deadline).await
+    }
+
+    /// Delivers the channels' messages into a mailbox once the server has confirmed all of them.
+    ///
+    /// Cancel safe: a subscription that is not handed out is taken back.
+    pub(crate) async fn subscribe(
+        &self,
+        channels: &[StoreKey],
+        mailbox: Arc<Mailbox>,
+        deadline: Instant,
+    ) -> Result<HubSubscription> {
+        let mut confirmations = self.shared.confirmations.subscribe();
+        let subscription = self.shared.register(channels, mailbox);
+        self.shared.changed.notify_one();
+        let confirmed = async {
+            loop {
+                if self.shared.are_confirmed(channels) {
+                    return;
+                }
+                if confirmations.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        match timeout_at(deadline, confirmed).await {
+            Ok(()) => Ok(subscription),
+            Err(_elapsed) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "backend did not confirm the subscription in time",
+            )),
+        }
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.reconciler.abort();
+    }
+}
+
+impl Shared {
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn register(self: &Arc<Self>, channels: &[StoreKey], mailbox: Arc<Mailbox>) -> HubSubscription {
+        let mut registry = self.registry();
+        registry.next_id += 1;
+        let id = registry.next_id;
+        for channel in channels {
+            let standing = if registry.confirmed.contains(channel) {
+                Standing::Live
+            } else {
+                Standing::New
+            };
+            let (_, listeners) = registry
+                .listeners
+                .entry(channel.as_str().to_owned())
+                .or_insert_with(|| (channel.clone(), Vec::new()));
+            listeners.push(Listener {
+                id,
+                mailbox: Arc::clone(&mailbox),
+                standing,
+            });
+        }
+        HubSubscription {
+            id,
+            channels: channels.to_vec(),
+            mailbox,
+            shared: Arc::clone(self),
+        }
+    }
+
+    fn are_confirmed(&self, channels: &[StoreKey]) -> bool {
+        let registry = self.registry();
+        channels.iter().all(|c| registry.confirmed.contains(c))
+    }
+
+    /// Brings the connection in line with the registry.
+    async fn reconcile(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let mut confirmed = self.confirmed.lock().await;
+        loop {
+            let wanted: HashSet<StoreKey> = {
+                let registry = self.registry();
+                registry.listeners.values().map(|(c, _)| c.clone()).collect()
+            };
+            let missing: Vec<_> = wanted.difference(&confirmed).cloned().collect();
+            let surplus: Vec<_> = confirmed.difference(&wanted).cloned().collect();
+            if missing.is_empty() && surplus.is_empty() {
+                return Ok(());
+            }
+            for batch in missing.chunks(BATCH) {
+                let names: Vec<_> = batch.iter().map(StoreKey::as_str).collect();
+                within(connection.subscribe(&names)).await?;
+                confirmed.extend(batch.iter().cloned());
+                self.publish(&confirmed);
+            }
+            for batch in surplus.chunks(BATCH) {
+                // Before the command: a subscriber that comes now must wait for a new confirmation.
+                for channel in batch {
+                    confirmed.remove(channel);
+                }
+                self.publish(&confirmed);
+                let names: Vec<_> = batch.iter().map(StoreKey::as_str).collect();
+                within(connection.unsubscribe(&names)).await?;
+            }
+        }
+    }
+
+    fn publish(&self, confirmed: &HashSet<StoreKey>) {
+        self.registry().confirmed.clone_from(confirmed);
+        self.confirmations.send_modify(|count| *count += 1);
+    }
+
+    /// A new connection starts with nothing confirmed.
+    fn interrupt(&self) {
+        let mut registry = self.registry();
+        for (_, listeners) in registry.listeners.values_mut() {
+            for listener in listeners {
+                if listener.standing == Standing::Live {
+                    listener.standing = Standing::Interrupted;
+                }
+            }
+        }
+    }
+
+    /// The server confirmed a channel: messages follow from here on, and a gap ends here.
+    fn on_confirmation(&self, channel: &str) {
+        let mut registry = self.registry();
+        let Some((_, listeners)) = registry.listeners.get_mut(channel) else {
+            return;
+        };
+        for listener in listeners {
+            if listener.standing == Standing::Interrupted {
+                listener.mailbox.gap(GapReason::Disconnected);
+            }
+            listener.standing = Standing::Live;
+        }
+    }
+
+    fn on_message(&self, channel: &str, payload: &Bytes) {
+        let registry = self.registry();
+        if let Some((channel, listeners)) = registry.listeners.get(channel) {
+            for listener in listeners {
+                listener.mailbox.push(channel.clone(), payload.clone());
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Hooks for Shared {
+    async fn on_connect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        self.interrupt();
+        {
+            let mut confirmed = self.confirmed.lock().await;
+            confirmed.clear();
+            self.publish(&confirmed);
+        }
+        self.reconcile(connection).await
+    }
+
+    fn on_push(&self, push: PushInfo) {
+        let mut fields = push.data.into_iter();
+        let (Some(Value::BulkString(channel)), Some(field)) = (fields.next(), fields.next()) else {
+            return;
+        };
+        let Ok(channel) = std::str::from_utf8(&channel) else {
+            return;
+        };
+        match (push.kind, field) {
+            (PushKind::Subscribe, _) => self.on_confirmation(channel),
+            (PushKind::Message, Value::BulkString(payload)) => {
+                self.on_message(channel, &payload.into());
+            }
+            _ => {}
+        }
+    }
+
+    fn on_down(&self) {
+        self.registry().confirmed.clear();
+    }
+}
+
+async fn within(
+    command: impl Future<Output = Result<(), RedisError>>,
+) -> Result<(), RedisError> {
+    match timeout(CONFIRM, command).await {
+        Ok(outcome) => outcome,
+        Err(_elapsed) => Err(RedisError::from((
+            redis::ErrorKind::Io,
+            "subscription was not confirmed in time",
+        ))),
+    }
+}
+
+async fn reconcile_forever(shared: Arc<Shared>, link: Arc<Link>) {
+    loop {
+        shared.changed.notified().await;
+        // While the link is down there is nothing to do: a new connection starts with a
+        // reconciliation of its own.
+        let Ok((epoch, mut connection)) = link.connection() else {
+            continue;
+        };
+        let outcome = shared.reconcile(&mut connection).await;
+        let is_current = matches!(link.connection(), Ok((current, _)) if current == epoch);
+        if let (Err(error), true) = (outcome, is_current) {
+            tracing::warn!(%error, "subscriptions could not be changed: reconnecting");
+            link.reconnect();
+        }
+    }
+}
+
+/// A registered subscriber; dropping it takes its channels back.
+pub(crate) struct HubSubscription {
+    id: u64,
+    channels: Vec<StoreKey>,
+    mailbox: Arc<Mailbox>,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for HubSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubSubscription")
+            .field("channels", &self.channels)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Subscription for HubSubscription {
+    async fn next(&mut self) -> Delivery {
+        self.mailbox.next().await
+    }
+}
+
+impl Drop for HubSubscription {
+    fn drop(&mut self) {
+        let mut registry = self.shared.registry();
+        for channel in &self.channels {
+            if let Some((_, listeners)) = registry.listeners.get_mut(channel.as_str()) {
+                listeners.retain(|listener| listener.id != self.id);
+                if listeners.is_empty() {
+                    registry.listeners.remove(channel.as_str());
+                }
+            }
+        }
+        drop(registry);
+        self.shared.changed.notify_one();
+    }
+}

@@ -1,0 +1,251 @@
+//! One supervised connection to one node.
+//!
+//! The supervisor dials, sets the connection up, publishes it, watches it by a heartbeat whose
+//! reply is awaited, and starts over for ever. While it is down calls fail at once. A call that is
+//! in flight when the connection ends fails with it: the supervisor owns the driver task.
+
+mod backoff;
+mod dial;
+mod supervisor;
+
+pub(crate) use dial::Dialer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, PushInfo, RedisError, Value};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::config::Address;
+use super::error::{Failure, connecting};
+use crate::error::{Error, Result};
+
+/// What a link does for its owner on the way.
+#[async_trait]
+pub(crate) trait Hooks: Send + Sync + 'static {
+    /// Prepares a new connection before any caller gets it. An error discards the connection.
+    async fn on_connect(&self, _connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        Ok(())
+    }
+
+    /// Takes a push. Runs in the reader, in wire order, before later replies are handed out:
+    /// it must not block.
+    fn on_push(&self, _push: PushInfo) {}
+
+    /// Hears that the connection is gone, before pending calls fail.
+    fn on_down(&self) {}
+}
+
+/// Hooks of a link that only carries commands.
+#[derive(Debug)]
+pub(crate) struct NoHooks;
+
+impl Hooks for NoHooks {}
+
+/// Finds the node to connect to; asked again before every attempt.
+#[async_trait]
+pub(crate) trait Locate: Send + Sync + 'static {
+    async fn locate(&self) -> Result<Address, RedisError>;
+
+    /// Whether the node must say that it is a primary.
+    fn must_be_primary(&self) -> bool {
+        false
+    }
+}
+
+/// Always the same node.
+#[derive(Debug)]
+pub(crate) struct Fixed(pub(crate) Address);
+
+#[async_trait]
+impl Locate for Fixed {
+    async fn locate(&self) -> Result<Address, RedisError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The state of a link; its changes can be awaited.
+#[derive(Clone)]
+pub(crate) enum LinkState {
+    /// No connection. The error is the last attempt's.
+    Down(Option<RedisError>),
+    /// A connection, set up and answering; `epoch` is new for each.
+    Up {
+        epoch: u64,
+        connection: MultiplexedConnection,
+    },
+}
+
+impl LinkState {
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self, Self::Up { .. })
+    }
+}
+
+impl fmt::Debug for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down(error) => f.debug_tuple("Down").field(error).finish(),
+            Self::Up { epoch, .. } => f.debug_struct("Up").field("epoch", epoch).finish(),
+        }
+    }
+}
+
+/// How a link is kept alive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinkConfig {
+    /// Names the link in logs and metrics: `commands`, `events`, `sentinel`.
+    pub(crate) role: &'static str,
+    /// For one attempt, handshake and set-up included.
+    pub(crate) connect_timeout: Duration,
+}
+
+/// A supervised connection. Dropping it stops the supervisor and closes the connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    state: watch::Receiver<LinkState>,
+    reconnect: Arc<Notify>,
+    supervisor: JoinHandle<()>,
+}
+
+impl Link {
+    pub(crate) fn start(
+        config: LinkConfig,
+        dialer: Dialer,
+        target: Arc<dyn Locate>,
+        hooks: Arc<dyn Hooks>,
+    ) -> Self {
+        let (sender, state) = watch::channel(LinkState::Down(None));
+        let reconnect = Arc::new(Notify::new());
+        let supervisor = supervisor::Supervisor {
+            config,
+            dialer,
+            target,
+            hooks,
+            state: sender,
+            reconnect: Arc::clone(&reconnect),
+        };
+        Self {
+            state,
+            reconnect,
+            supervisor: tokio::spawn(supervisor.run()),
+        }
+    }
+
+    /// The state and its changes.
+    pub(crate) fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.clone()
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.state.borrow().is_up()
+    }
+
+    /// Gives the connection up and locates the node anew.
+    pub(crate) fn reconnect(&self) {
+        self.reconnect.notify_one();
+    }
+
+    /// The connection of the moment, with its epoch.
+    pub(crate) fn connection(&self) -> Result<(u64, MultiplexedConnection), Failure> {
+        match &*self.state.borrow() {
+            LinkState::Up { epoch, connection } => Ok((*epoch, connection.clone())),
+            LinkState::Down(error) => Err(Failure::Down(error.clone())),
+        }
+    }
+
+    /// Sends one command and awaits its reply. Dropping the future may leave the command executed.
+    pub(crate) async fn call(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        let (_, mut connection) = self.connection()?;
+        answer(timeout_at(deadline, connection.send_packed_command(command)).await)
+    }
+
+    /// Sends a command to a node that imports its slot.
+    pub(crate) async fn call_asking(
+        &self,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let (_, mut connection) = self.connection()?;
+        let mut pipeline = redis::Pipeline::with_capacity(2);
+        pipeline.cmd("ASKING").add_command(command.clone());
+        let sent = connection.send_packed_commands(&pipeline, 0, 2);
+        let reply = timeout_at(deadline, sent).await.map(|outcome| {
+            outcome.map(|mut replies| replies.pop().unwrap_or(Value::Nil))
+        });
+        answer(reply)
+    }
+
+    /// Waits until the link is up; the last attempt's error when it is not by the deadline.
+    pub(crate) async fn wait_up(&self, deadline: Instant) -> Result<()> {
+        let mut state = self.state.clone();
+        let refused = |state: &LinkState| match state {
+            LinkState::Down(Some(error)) => {
+                let error = connecting(error.clone());
+                (error.kind() == crate::ErrorKind::Refused).then_some(error)
+            }
+            LinkState::Down(None) | LinkState::Up { .. } => None,
+        };
+        loop {
+            let seen = timeout_at(deadline, state.wait_for(|s| s.is_up() || refused(s).is_some()));
+            match seen.await {
+                Ok(Ok(state)) => return refused(&state).map_or(Ok(()), Err),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        Err(match &*self.state.borrow() {
+            LinkState::Down(Some(error)) => connecting(error.clone()),
+            LinkState::Down(None) | LinkState::Up { .. } => Error::new(
+                crate::ErrorKind::Unavailable,
+                "backend did not answer within the connect timeout",
+            ),
+        })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+fn answer(
+    outcome: Result<Result<Value, RedisError>, tokio::time::error::Elapsed>,
+) -> Result<Value, Failure> {
+    match outcome {
+        Ok(Ok(Value::ServerError(error))) => Err(Failure::Answered(error.into())),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if error.is_io_error() || error.is_connection_dropped() => {
+            Err(Failure::Lost(Some(error)))
+        }
+        Ok(Err(error)) => Err(Failure::Answered(error)),
+        Err(_elapsed) => Err(Failure::Lost(None)),
+    }
+}
+
+/// Opens one unsupervised RESP3 connection with a push closure, as the links do; for tests that
+/// check what the links rely on.
+///
+/// # Errors
+/// When the URL is not `redis://`, or the node does not answer.
+#[doc(hidden)]
+pub async fn raw_link(
+    url: &str,
+    on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> Result<(MultiplexedConnection, JoinHandle<()>)> {
+    let config = super::RedisConfig::parse(url, url)?;
+    let super::Topology::Single(address) = &config.topology else {
+        return Err(Error::invalid("raw_link takes one node"));
+    };
+    let dialer = Dialer::new(config.login.clone());
+    let (connection, driver) = dialer
+        .dial(address, Arc::new(on_push))
+        .await
+        .map_err(connecting)?;
+    Ok((connection, tokio::spawn(driver)))
+}

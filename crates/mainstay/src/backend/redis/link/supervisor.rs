@@ -1,0 +1,151 @@
+//! Keeps one connection alive: dial, set up, publish, watch, start over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError, Value};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::backoff::Backoff;
+use super::dial::Driver;
+use super::{Dialer, Hooks, LinkConfig, LinkState, Locate};
+
+/// How often the node is asked whether it is there.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// How long it may take to say so.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+pub(super) struct Supervisor {
+    pub(super) config: LinkConfig,
+    pub(super) dialer: Dialer,
+    pub(super) target: Arc<dyn Locate>,
+    pub(super) hooks: Arc<dyn Hooks>,
+    pub(super) state: watch::Sender<LinkState>,
+    pub(super) reconnect: Arc<Notify>,
+}
+
+/// The driver's task; ends with its owner.
+struct Running(JoinHandle<()>);
+
+impl Running {
+    fn start(driver: Driver) -> Self {
+        Self(tokio::spawn(driver))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Supervisor {
+    pub(super) async fn run(self) {
+        let role = self.config.role;
+        let mut backoff = Backoff::default();
+        let mut epoch = 0;
+        loop {
+            match timeout(self.config.connect_timeout, self.open()).await {
+                Ok(Ok((connection, mut driver))) => {
+                    epoch += 1;
+                    backoff.reset();
+                    tracing::info!(role, epoch, "connected");
+                    metrics::counter!("mainstay_link_connects_total", "role" => role).increment(1);
+                    self.state.send_replace(LinkState::Up {
+                        epoch,
+                        connection: connection.clone(),
+                    });
+                    let reason = self.watch(connection, &mut driver).await;
+                    tracing::warn!(role, epoch, %reason, "connection lost");
+                    metrics::counter!("mainstay_link_losses_total", "role" => role).increment(1);
+                    self.hooks.on_down();
+                    self.state.send_replace(LinkState::Down(Some(reason)));
+                }
+                Ok(Err(error)) => self.attempt_failed(error),
+                Err(_elapsed) => self.attempt_failed(RedisError::from((
+                    ErrorKind::Io,
+                    "no connection within the connect timeout",
+                ))),
+            }
+            sleep(backoff.next()).await;
+        }
+    }
+
+    fn attempt_failed(&self, error: RedisError) {
+        let role = self.config.role;
+        tracing::debug!(role, %error, "connection attempt failed");
+        metrics::counter!("mainstay_link_failed_attempts_total", "role" => role).increment(1);
+        self.state.send_replace(LinkState::Down(Some(error)));
+    }
+
+    async fn open(&self) -> Result<(MultiplexedConnection, Running), RedisError> {
+        let address = self.target.locate().await?;
+        let hooks = Arc::clone(&self.hooks);
+        let (mut connection, driver) = self
+            .dialer
+            .dial(&address, Arc::new(move |push| hooks.on_push(push)))
+            .await?;
+        let driver = Running::start(driver);
+        // A node that loads its data accepts connections and answers an error here.
+        ping(&mut connection).await?;
+        if self.target.must_be_primary() {
+            check_primary(&mut connection).await?;
+        }
+        self.hooks.on_connect(&mut connection).await?;
+        Ok((connection, driver))
+    }
+
+    /// Returns when the connection must be given up, with the reason.
+    async fn watch(
+        &self,
+        mut connection: MultiplexedConnection,
+        driver: &mut Running,
+    ) -> RedisError {
+        let lost = |why: &'static str| RedisError::from((ErrorKind::Io, why));
+        let mut ticks = interval(HEARTBEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let heartbeat = async {
+            loop {
+                ticks.tick().await;
+                match timeout(HEARTBEAT_TIMEOUT, ping(&mut connection)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return error,
+                    Err(_elapsed) => return lost("heartbeat was not answered"),
+                }
+            }
+        };
+        tokio::select! {
+            error = heartbeat => error,
+            _ended = &mut driver.0 => lost("connection closed"),
+            () = self.reconnect.notified() => lost("asked to reconnect"),
+        }
+    }
+}
+
+async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    match connection.send_packed_command(&redis::cmd("PING")).await? {
+        Value::SimpleString(pong) if pong == "PONG" => Ok(()),
+        Value::ServerError(error) => Err(error.into()),
+        _ => Err(RedisError::from((
+            ErrorKind::UnexpectedReturnType,
+            "PING was not answered by PONG",
+        ))),
+    }
+}
+
+async fn check_primary(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    let role = connection.send_packed_command(&redis::cmd("ROLE")).await?;
+    let Value::Array(fields) = role.extract_error()? else {
+        return Err(RedisError::from((
+            ErrorKind::UnexpectedReturnType,
+            "ROLE was not answered by an array",
+        )));
+    };
+    match fields.first() {
+        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+        _ => Err(RedisError::from((ErrorKind::Io, "node is not a primary"))),
+    }
+}

@@ -1,0 +1,14 @@
+-- Moves a user's epoch, which invalidates every session created before.
+-- KEYS[1] user, KEYS[2] listing
+-- RETURNS sessions that were listed
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then
+  return 0
+end
+local time = redis.call('TIME')
+local next_epoch = math.max(epoch + 1, time[1] * 1000000 + time[2])
+redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', next_epoch))
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local listed = redis.call('ZCOUNT', KEYS[2], string.format('(%.0f', now), '+inf')
+redis.call('UNLINK', KEYS[2])
+return listed

@@ -1,0 +1,80 @@
+//! Redis and Valkey: one node, Sentinel, or Cluster.
+//!
+//! [`link`] keeps one connection to one node alive; [`commander`] decides which link a command
+//! takes and whether it may be sent again; each area's store speaks through the commander with
+//! one script a decision; [`hub`] carries subscriptions on a connection of their own.
+
+mod cache;
+mod channel;
+mod cluster;
+mod commander;
+mod config;
+mod error;
+mod health;
+mod hub;
+mod limit;
+mod link;
+mod lock;
+mod reply;
+mod script;
+mod sentinel;
+mod session;
+mod slots;
+
+pub(crate) use config::{RedisConfig, Topology};
+#[doc(hidden)]
+pub use link::raw_link;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::backend::Stores;
+use crate::error::Result;
+use crate::key::Keyspace;
+use commander::Commander;
+
+/// Times that bound every call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// For one connection attempt, handshake included.
+    pub(crate) connect: Duration,
+    /// For one call, its repetitions included.
+    pub(crate) command: Duration,
+    /// How often a call may be repeated.
+    pub(crate) retries: u32,
+}
+
+/// Opens the stores and starts to connect. Waits for the connection when `patience` is given.
+pub(crate) async fn open(
+    config: RedisConfig,
+    limits: Limits,
+    keyspace: &Keyspace,
+    patience: Option<Duration>,
+) -> Result<Stores> {
+    tracing::debug!(target = %config, "opening redis backend");
+    let (commander, hub) = Commander::start(&config, limits);
+    let commander = Arc::new(commander);
+    if let Some(patience) = patience {
+        let deadline = Instant::now() + patience;
+        commander.wait_up(deadline).await?;
+        hub.wait_up(deadline).await?;
+    }
+    Ok(Stores {
+        cache: Arc::new(cache::RedisCache::new(Arc::clone(&commander))),
+        sessions: Arc::new(session::RedisSessions::new(Arc::clone(&commander))),
+        channels: Arc::new(channel::RedisChannels::new(
+            Arc::clone(&commander),
+            Arc::clone(&hub),
+            limits,
+        )),
+        limits: Arc::new(limit::RedisLimits::new(Arc::clone(&commander))),
+        locks: Arc::new(lock::RedisLocks::new(
+            Arc::clone(&commander),
+            Arc::clone(&hub),
+            limits,
+        )),
+        health: Arc::new(health::RedisHealth::start(commander, &hub, keyspace)),
+    })
+}

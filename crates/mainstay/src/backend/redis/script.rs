@@ -1,0 +1,54 @@
+//! The scripts: one table, each with the digest that `EVALSHA` takes.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use sha1::{Digest, Sha1};
+
+/// One Lua script of `lua/`.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) name: &'static str,
+    pub(crate) source: &'static str,
+    pub(crate) digest: String,
+}
+
+impl Script {
+    fn new(name: &'static str, source: &'static str) -> Self {
+        let mut digest = String::with_capacity(40);
+        for byte in Sha1::digest(source.as_bytes()) {
+            write!(digest, "{byte:02x}").expect("invariant: a String takes text");
+        }
+        Self {
+            name,
+            source,
+            digest,
+        }
+    }
+}
+
+macro_rules! scripts {
+    ($($constant:ident = $file:literal),+ $(,)?) => {
+        $(pub(crate) static $constant: LazyLock<Script> = LazyLock::new(|| {
+            Script::new($file, include_str!(concat!("lua/", $file, ".lua")))
+        });)+
+    };
+}
+
+scripts! {
+    CACHE_INSPECT = "cache_inspect",
+    CACHE_PUT = "cache_put",
+    CACHE_ACQUIRE = "cache_acquire",
+    CACHE_FILL = "cache_fill",
+    CACHE_FORFEIT = "cache_forfeit",
+    CACHE_REMOVE = "cache_remove",
+    LIMIT_WINDOW = "limit_window",
+    LOCK_ACQUIRE = "lock_acquire",
+    LOCK_RENEW = "lock_renew",
+    LOCK_RELEASE = "lock_release",
+    SESSION_CREATE = "session_create",
+    SESSION_LOAD = "session_load",
+    SESSION_REVOKE = "session_revoke",
+    SESSION_REVOKE_ALL = "session_revoke_all",
+    SESSION_INDEX = "session_index",
+}

@@ -1,0 +1,64 @@
+//! The entries of one cache in its store, and what is counted about them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use metrics::counter;
+
+use crate::backend::CacheStore;
+use crate::codec::Codec;
+use crate::error::Result;
+use crate::key::{AsKey, Keyspace, Name, StoreKey};
+use crate::ttl::Ttl;
+
+/// What a cache and its loads share.
+pub(super) struct Shelf<T> {
+    pub(super) name: Name,
+    pub(super) keyspace: Keyspace,
+    pub(super) store: Arc<dyn CacheStore>,
+    pub(super) codec: Box<dyn Codec<T>>,
+    pub(super) ttl: Ttl,
+}
+
+impl<T> Shelf<T> {
+    pub(super) fn key(&self, key: impl AsKey) -> Result<StoreKey> {
+        let key: Cow<'_, _> = key.as_key()?;
+        Ok(self.keyspace.cache(&self.name, &key))
+    }
+
+    /// The value in `bytes`; `None`, counted and logged, for bytes of another shape.
+    pub(super) fn decode(&self, bytes: &Bytes) -> Option<T> {
+        match self.codec.decode(bytes) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::debug!(cache = %self.name, %error, "entry does not decode: a miss");
+                counter!("mainstay_cache_undecodable_total", "cache" => self.label()).increment(1);
+                None
+            }
+        }
+    }
+
+    /// The value, counted as a hit or a miss.
+    pub(super) async fn look_up(&self, key: &StoreKey) -> Result<Option<T>> {
+        let bytes = self.store.get(key).await?;
+        Ok(self.counted(bytes.and_then(|bytes| self.decode(&bytes))))
+    }
+
+    pub(super) fn counted<V>(&self, found: Option<V>) -> Option<V> {
+        if found.is_some() {
+            counter!("mainstay_cache_hits_total", "cache" => self.label()).increment(1);
+        } else {
+            counter!("mainstay_cache_misses_total", "cache" => self.label()).increment(1);
+        }
+        found
+    }
+
+    pub(super) fn count_load(&self) {
+        counter!("mainstay_cache_loads_total", "cache" => self.label()).increment(1);
+    }
+
+    fn label(&self) -> String {
+        self.name.to_string()
+    }
+}

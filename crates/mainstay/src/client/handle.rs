@@ -1,0 +1,198 @@
+//! The handle that everything else is made from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::environment;
+use super::options::Options;
+use crate::backend::{HealthReport, Status, Stores};
+use crate::cache::CacheBuilder;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::key::{Keyspace, Name};
+use crate::lock::LockBuilder;
+use crate::pubsub::{ChannelBuilder, Subscriber};
+use crate::ratelimit::{Limiter, Policy};
+use crate::session::SessionsBuilder;
+
+/// One opened backend, and the way to its caches, sessions, channels, limits and locks.
+///
+/// Cheap to clone; clones share the connections. They close when the last clone and the last
+/// handle made from it are gone.
+///
+/// ```
+/// use mainstay::Mainstay;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> mainstay::Result<()> {
+/// let stay = Mainstay::connect("memory:").await?;
+/// assert_eq!(stay.health().await?.server, "memory");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Mainstay(Arc<Inner>);
+
+struct Inner {
+    stores: Stores,
+    keyspace: Keyspace,
+    clock: Arc<dyn Clock>,
+    command_timeout: Duration,
+    backend: &'static str,
+}
+
+impl Mainstay {
+    pub(super) fn new(
+        stores: Stores,
+        keyspace: Keyspace,
+        clock: Arc<dyn Clock>,
+        command_timeout: Duration,
+        backend: &'static str,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            stores,
+            keyspace,
+            clock,
+            command_timeout,
+            backend,
+        }))
+    }
+
+    /// Opens the backend that `url` names, with the default [`Options`].
+    ///
+    /// Cancel safe, as [`Options::connect`].
+    ///
+    /// # Errors
+    /// As [`Options::connect`].
+    pub async fn connect(url: &str) -> Result<Self> {
+        Options::new().connect(url).await
+    }
+
+    /// Opens the backend that the environment names.
+    ///
+    /// `MAINSTAY_URL`, else `REDIS_URL`, else `REDIS_HOST` with `REDIS_PORT` (default 6379) and
+    /// `REDIS_PASSWORD`, else `memory:`. An empty variable counts as not set. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Options::connect`]; [`Invalid`](crate::ErrorKind::Invalid) for a variable that is not
+    /// UTF-8 and a port that is none.
+    pub async fn from_env() -> Result<Self> {
+        Self::connect(&environment::url()?).await
+    }
+
+    /// Opens a memory backend of its own, on the system's clock.
+    ///
+    /// Its contents are gone with the last handle.
+    ///
+    /// ```
+    /// assert_eq!(mainstay::Mainstay::memory().backend(), "memory");
+    /// ```
+    pub fn memory() -> Self {
+        Options::new().memory()
+    }
+
+    /// Starts to define a cache of `T`s; caches of one name share their entries.
+    pub fn cache<T>(&self, name: &str) -> CacheBuilder<T> {
+        let store = Arc::clone(&self.0.stores.cache);
+        CacheBuilder::new(store, self.0.keyspace.clone(), name)
+    }
+
+    /// Starts to define sessions that carry a `T`.
+    pub fn sessions<T>(&self) -> SessionsBuilder<T> {
+        let store = Arc::clone(&self.0.stores.sessions);
+        SessionsBuilder::new(store, self.0.keyspace.clone())
+    }
+
+    /// Starts to define a channel of events that carry a `T`.
+    pub fn channel<T>(&self, name: &str) -> ChannelBuilder<T> {
+        ChannelBuilder::new(
+            Arc::clone(&self.0.stores.channels),
+            self.0.keyspace.clone(),
+            Arc::clone(&self.0.clock),
+            name,
+        )
+    }
+
+    /// Listens to several channels at once, whatever JSON they carry.
+    ///
+    /// Holds at most `buffer_bytes` of events that were not taken yet; more are dropped, and a
+    /// gap stands where they were. Cancel safe: nothing is left behind.
+    ///
+    /// ```
+    /// use mainstay::{Mainstay, Name};
+    /// use mainstay::pubsub::Item;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let stay = Mainstay::memory();
+    /// let names = [Name::new("alarms")?, Name::new("notes")?];
+    /// let mut both = stay.subscribe(&names, 64 * 1024).await?;
+    /// stay.channel::<u8>("notes").build()?.publish("note.added", &7).await?;
+    /// let Item::Event { channel, event } = both.next().await else {
+    ///     panic!("an event was published");
+    /// };
+    /// assert_eq!((channel.as_str(), event.data), ("notes", 7.into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for no channel or no buffer;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the backend does not confirm in time.
+    pub async fn subscribe(
+        &self,
+        channels: &[Name],
+        buffer_bytes: usize,
+    ) -> Result<Subscriber<serde_json::Value>> {
+        let store = &self.0.stores.channels;
+        Subscriber::open(&**store, &self.0.keyspace, channels, buffer_bytes).await
+    }
+
+    /// A limiter for one policy.
+    pub fn limiter(&self, policy: Policy) -> Limiter {
+        let store = Arc::clone(&self.0.stores.limits);
+        Limiter::new(store, self.0.keyspace.clone(), policy)
+    }
+
+    /// Starts to define a lock; locks of one name exclude each other.
+    pub fn lock(&self, name: &str) -> LockBuilder {
+        LockBuilder::new(
+            Arc::clone(&self.0.stores.locks),
+            self.0.keyspace.clone(),
+            Arc::clone(&self.0.clock),
+            self.0.command_timeout,
+            name,
+        )
+    }
+
+    /// Asks the backend now whether it answers, and what endangers data.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
+    /// when it does not answer in time.
+    pub async fn health(&self) -> Result<HealthReport> {
+        self.0.stores.health.probe().await
+    }
+
+    /// The state as the supervised connections see it, without asking.
+    pub fn status(&self) -> Status {
+        *self.0.stores.health.watch().borrow()
+    }
+
+    /// The kind of backend, for people: `memory` or `redis`.
+    pub fn backend(&self) -> &str {
+        self.0.backend
+    }
+}
+
+impl fmt::Debug for Mainstay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mainstay")
+            .field("backend", &self.0.backend)
+            .field("keyspace", &self.0.keyspace)
+            .finish_non_exhaustive()
+    }
+}

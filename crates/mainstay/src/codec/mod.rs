@@ -1,0 +1,30 @@
+//! How a value becomes bytes.
+
+mod json;
+mod raw;
+
+pub use json::Json;
+pub use raw::Raw;
+
+use bytes::Bytes;
+
+use crate::error::Result;
+
+/// Turns a `T` into bytes and back.
+///
+/// # Behaviour
+/// `decode(encode(v)) == v`. Bytes that are not a `T` are an error of kind
+/// [`Codec`](crate::ErrorKind::Codec), never a panic and never a default value.
+pub trait Codec<T>: Send + Sync {
+    /// The bytes of `value`.
+    ///
+    /// # Errors
+    /// [`Codec`](crate::ErrorKind::Codec) when the value has no such form.
+    fn encode(&self, value: &T) -> Result<Bytes>;
+
+    /// The value in `bytes`.
+    ///
+    /// # Errors
+    /// [`Codec`](crate::ErrorKind::Codec) when they hold no `T`.
+    fn decode(&self, bytes: &Bytes) -> Result<T>;
+}

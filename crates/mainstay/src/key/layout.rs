@@ -1,0 +1,125 @@
+//! The keys that mainstay writes: one place that knows their shape.
+//!
+//! A main key holds no braces, so Redis Cluster hashes all of it; a companion puts the whole
+//! main key in its hash tag (`{lock:report}:f`) and so always shares its slot. Main keys look
+//! exactly as the plain recipes write them (`lock:report`), which is why a service that follows
+//! such a recipe excludes us and is excluded.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Key, Name, Namespace};
+
+/// A complete key, as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StoreKey(Arc<str>);
+
+impl StoreKey {
+    fn new(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A second key in the same Cluster slot.
+    ///
+    /// Only a key without a hash tag of its own may have companions.
+    #[cfg(feature = "redis")]
+    pub(crate) fn companion(&self, suffix: &str) -> String {
+        debug_assert!(!self.0.contains('{'), "invariant: one hash tag a key");
+        format!("{{{}}}:{suffix}", self.0)
+    }
+
+    /// The companion as a key of its own.
+    #[cfg(feature = "redis")]
+    pub(crate) fn sibling(&self, suffix: &str) -> Self {
+        Self::new(self.companion(suffix))
+    }
+}
+
+impl fmt::Display for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Builds every [`StoreKey`] under one namespace.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keyspace(Option<Namespace>);
+
+impl Keyspace {
+    pub(crate) fn new(namespace: Option<Namespace>) -> Self {
+        Self(namespace)
+    }
+
+    fn key(&self, rest: fmt::Arguments<'_>) -> StoreKey {
+        StoreKey::new(match &self.0 {
+            Some(namespace) => format!("{}:{rest}", namespace.as_str()),
+            None => rest.to_string(),
+        })
+    }
+
+    pub(crate) fn cache(&self, cache: &Name, key: &Key) -> StoreKey {
+        self.key(format_args!("cache:{cache}:{key}"))
+    }
+
+    pub(crate) fn lock(&self, name: &Name) -> StoreKey {
+        self.key(format_args!("lock:{name}"))
+    }
+
+    /// A channel carries its plain name, so that any client's `SUBSCRIBE name` hears it.
+    pub(crate) fn channel(&self, name: &Name) -> StoreKey {
+        self.key(format_args!("{name}"))
+    }
+
+    /// All policies of one subject share a slot: one script decides on several.
+    pub(crate) fn limit(&self, subject: &Key, policy: &Name) -> StoreKey {
+        self.key(format_args!("rl:{{{subject}}}:{policy}"))
+    }
+
+    /// `tag` is derived from the user: all keys of one user share a slot.
+    pub(crate) fn session(&self, tag: &str, id_hash: &str) -> StoreKey {
+        self.key(format_args!("session:{{{tag}}}:{id_hash}"))
+    }
+
+    pub(crate) fn user(&self, tag: &str) -> StoreKey {
+        self.key(format_args!("user:{{{tag}}}"))
+    }
+
+    /// Names a slot for commands that touch no key.
+    #[cfg(feature = "redis")]
+    pub(crate) fn probe(&self) -> StoreKey {
+        self.key(format_args!("probe"))
+    }
+
+    pub(crate) fn user_sessions(&self, tag: &str) -> StoreKey {
+        self.key(format_args!("user:{{{tag}}}:sessions"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layout_is_the_documented_one() -> crate::Result<()> {
+        let plain = Keyspace::default();
+        let spaced = Keyspace::new(Some(Namespace::new("plant")?));
+        let report = Name::new("report")?;
+        assert_eq!(plain.lock(&report).as_str(), "lock:report");
+        assert_eq!(spaced.lock(&report).as_str(), "plant:lock:report");
+        assert_eq!(plain.channel(&report).as_str(), "report");
+        assert_eq!(
+            spaced.limit(&Key::new("ip:1")?, &report).as_str(),
+            "plant:rl:{ip%3A1}:report"
+        );
+        assert_eq!(
+            plain.cache(&report, &Key::new("a{b}")?).as_str(),
+            "cache:report:a%7Bb%7D"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Tries to take a lock until it is taken or the wait is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+
+use super::Fence;
+use super::handle::Shared;
+use super::orphan::Orphan;
+use super::validity;
+use crate::backend::{Hold, LockTry, Wakeups};
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::random;
+
+/// A waiter looks at least this often: wake-ups may be lost.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Pause before an attempt is sent again after an error, less up to half of it.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+pub(super) enum Attempt {
+    Taken(Taken),
+    Held {
+        left: Option<Duration>,
+        holder: String,
+    },
+}
+
+/// A lock that is held; whoever has this must release it.
+pub(super) struct Taken {
+    pub(super) owner: String,
+    pub(super) fence: Fence,
+    pub(super) deadline: Moment,
+}
+
+/// Tries for `wait`, at least once. One owner for all attempts: a lost reply is safe to ask for
+/// again, because the store answers its holder with the same fence.
+pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
+    let clock = &lock.clock;
+    let started = clock.now();
+    let end = started.after(wait);
+    let end_of_errors = started.after(wait.max(lock.command_timeout));
+    let mut wakeups = listen(lock, wait).await;
+    let mut orphan = Orphan::new(Arc::clone(lock));
+    let mut reply_lost = false;
+    loop {
+        let sent = clock.now();
+        orphan.may_hold();
+        let hold = Hold {
+            owner: orphan.owner(),
+            ttl: lock.ttl,
+            holder: &lock.holder,
+        };
+        let error = match lock.store.acquire(&lock.key, &hold).await {
+            Ok(LockTry::Acquired { fence }) => {
+                let deadline = validity::deadline(sent, lock.ttl);
+                if clock.now() < deadline {
+                    count_acquired(lock);
+                    return Ok(Attempt::Taken(Taken {
+                        owner: orphan.into_owner(),
+                        fence: Fence::new(fence),
+                        deadline,
+                    }));
+                }
+                reply_lost = true;
+                Error::new(
+                    ErrorKind::Unknown,
+                    "reply to a lock's acquisition came after the lease had ended",
+                )
+            }
+            Ok(LockTry::Held { left, holder }) => {
+                if !reply_lost {
+                    orphan.holds_nothing();
+                }
+                let now = clock.now();
+                if now >= end {
+                    return Ok(Attempt::Held { left, holder });
+                }
+                let look_again = now.after(left.map_or(LOOK_EVERY, until_free)).min(end);
+                tokio::select! {
+                    () = woken(&mut wakeups) => {}
+                    () = clock.sleep_until(look_again) => {}
+                }
+                continue;
+            }
+            Err(error) => error,
+        };
+        match error.kind() {
+            ErrorKind::Unknown => reply_lost = true,
+            _ if !reply_lost => orphan.holds_nothing(),
+            _ => {}
+        }
+        let now = clock.now();
+        if !is_transient(&error) || now >= end_of_errors {
+            return Err(error);
+        }
+        let pause = PAUSE_AFTER_ERROR - random::up_to(PAUSE_AFTER_ERROR / 2);
+        clock.sleep_until(now.after(pause).min(end_of_errors)).await;
+    }
+}
+
+/// Listens before the first attempt, so that no release falls between the two.
+async fn listen(lock: &Shared, wait: Duration) -> Option<Box<dyn Wakeups>> {
+    if wait.is_zero() {
+        return None;
+    }
+    match lock.store.wakeups(&lock.key).await {
+        Ok(wakeups) => Some(wakeups),
+        Err(error) => {
+            tracing::debug!(lock = %lock.name, %error, "no wake-ups: waiting by polling");
+            None
+        }
+    }
+}
+
+async fn woken(wakeups: &mut Option<Box<dyn Wakeups>>) {
+    match wakeups {
+        Some(wakeups) => wakeups.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One millisecond on top: a lease that ends in 0.4 ms is not asked for a hundred times.
+fn until_free(left: Duration) -> Duration {
+    left.saturating_add(Duration::from_millis(1)).min(LOOK_EVERY)
+}
+
+fn is_transient(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unknown | ErrorKind::Unavailable)
+}
+
+fn count_acquired(lock: &Shared) {
+    counter!("mainstay_lock_acquired_total", "lock" => lock.name.to_string()).increment(1);
+}

@@ -1,0 +1,167 @@
+//! One named lock.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{self, Attempt};
+use super::guard::LockGuard;
+use super::lease::{self, LeaseAttempt, LockLease, Release};
+use crate::backend::{LockStore, Renewal};
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::key::{Name, StoreKey};
+use crate::ttl::Ttl;
+
+/// A named lock, which one holder at a time has.
+///
+/// Cheap to clone. Two handles, clones included, exclude each other: it is not reentrant.
+#[derive(Clone)]
+pub struct Lock(Arc<Shared>);
+
+/// What a lock, its guards and their tasks share.
+pub(super) struct Shared {
+    pub(super) name: Name,
+    pub(super) key: StoreKey,
+    pub(super) ttl: Ttl,
+    pub(super) store: Arc<dyn LockStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) command_timeout: Duration,
+    pub(super) holder: String,
+}
+
+/// Whether a lock was acquired.
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use]
+pub enum Acquire {
+    /// It is held as long as the guard lives and is not lost.
+    Acquired(LockGuard),
+    /// Another holds it.
+    Held {
+        /// Until its lease ends unless it is renewed; `None` for a foreign value without an end.
+        left: Option<Duration>,
+        /// Who holds it, as `host:pid`; empty for a foreign value.
+        holder: String,
+    },
+}
+
+impl Lock {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    /// Takes the lock if it is free.
+    ///
+    /// A lost reply is asked for again for at most the command timeout. Cancel safe: what a
+    /// dropped call has taken is released in the background.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
+    /// when the backend does not answer.
+    pub async fn try_acquire(&self) -> Result<Acquire> {
+        self.acquire(Duration::ZERO).await
+    }
+
+    /// Takes the lock, waiting at most `wait` for it to become free.
+    ///
+    /// A release wakes the waiters; they look once a second as well. Who waited longest is not
+    /// preferred. Cancel safe, as [`try_acquire`](Self::try_acquire).
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
+    /// when the backend does not answer within the wait and the command timeout.
+    pub async fn acquire(&self, wait: Duration) -> Result<Acquire> {
+        Ok(match attempt::run(&self.0, wait).await? {
+            Attempt::Taken(taken) => Acquire::Acquired(LockGuard::start(Arc::clone(&self.0), taken)),
+            Attempt::Held { left, holder } => Acquire::Held { left, holder },
+        })
+    }
+
+    /// As [`acquire`](Self::acquire), for a caller that renews by itself with the lease's token.
+    ///
+    /// Cancel safe, as [`try_acquire`](Self::try_acquire).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mainstay::lock::{LeaseAttempt, Release};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let lock = mainstay::Mainstay::memory().lock("report").build()?;
+    /// let LeaseAttempt::Leased(lease) = lock.lease(Duration::ZERO).await? else {
+    ///     panic!("nobody else holds it");
+    /// };
+    /// let renewed = lock.renew(&lease.token).await?.ok_or("lost")?;
+    /// assert_eq!(renewed.fence, lease.fence);
+    /// assert_eq!(lock.release(&lease.token).await?, Release::Released);
+    /// assert!(lock.renew(&lease.token).await?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    pub async fn lease(&self, wait: Duration) -> Result<LeaseAttempt> {
+        Ok(match attempt::run(&self.0, wait).await? {
+            Attempt::Taken(taken) => LeaseAttempt::Leased(LockLease {
+                token: taken.owner,
+                fence: taken.fence,
+                expires_in: taken.deadline.since(self.0.clock.now()),
+            }),
+            Attempt::Held { left, holder } => LeaseAttempt::Held { left, holder },
+        })
+    }
+
+    /// Extends the lease with this token to a full ttl from now; `None` if it has ended.
+    ///
+    /// A dropped call may have taken effect; it is harmless to repeat.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a token that cannot be one;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
+    /// when the backend does not answer: the lease may still be held until it expires.
+    pub async fn renew(&self, token: &str) -> Result<Option<LockLease>> {
+        lease::check_token(token)?;
+        let lock = &*self.0;
+        let sent = lock.clock.now();
+        Ok(match lock.store.renew(&lock.key, token, lock.ttl).await? {
+            Renewal::Renewed { fence } => {
+                Some(LockLease::new(token, fence, lock.left_since(sent)))
+            }
+            Renewal::NotHeld => None,
+        })
+    }
+
+    /// Ends the lease with this token and wakes those who wait.
+    ///
+    /// A dropped call may have taken effect; it is harmless to repeat.
+    ///
+    /// # Errors
+    /// As [`renew`](Self::renew).
+    pub async fn release(&self, token: &str) -> Result<Release> {
+        lease::check_token(token)?;
+        let released = self.0.store.release(&self.0.key, token).await?;
+        Ok(released.into())
+    }
+}
+
+impl Shared {
+    fn left_since(&self, sent: crate::clock::Moment) -> Duration {
+        super::validity::deadline(sent, self.ttl).since(self.clock.now())
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("name", &self.0.name)
+            .field("ttl", &self.0.ttl)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,30 @@
+//! Who holds a lock, for people.
+
+use std::{env, fs, process};
+
+/// `host:pid` of this process.
+pub(super) fn name() -> String {
+    format!("{}:{}", host(), process::id())
+}
+
+fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .or_else(|| env::var("HOSTNAME").ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_named_by_host_and_process() {
+        let name = name();
+        let (host, pid) = name.rsplit_once(':').unwrap();
+        assert!(!host.is_empty());
+        assert_eq!(pid, process::id().to_string());
+    }
+}

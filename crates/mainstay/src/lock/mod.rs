@@ -1,0 +1,50 @@
+//! Distributed locks: leases with a fence, renewed while their guard lives.
+//!
+//! No lock that ends by itself excludes for certain, whatever the store: a holder can be
+//! suspended past its lease and wake up. The guarantee is the [`Fence`]: send it with every
+//! write, and let the resource refuse a smaller one than it has seen
+//! (`UPDATE .. WHERE fence <= $1`).
+//!
+//! ```
+//! use std::time::Duration;
+//! use mainstay::Mainstay;
+//! use mainstay::lock::{Acquire, Release};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> mainstay::Result<()> {
+//! let stay = Mainstay::memory();
+//! let lock = stay.lock("nightly-report").ttl(Duration::from_secs(30)).build()?;
+//! let Acquire::Acquired(guard) = lock.acquire(Duration::from_secs(10)).await? else {
+//!     panic!("nobody else holds it");
+//! };
+//! assert!(matches!(lock.try_acquire().await?, Acquire::Held { .. }));
+//!
+//! let first = guard.fence();
+//! assert_eq!(guard.release().await?, Release::Released);
+//! let Acquire::Acquired(guard) = lock.try_acquire().await? else {
+//!     panic!("it was released");
+//! };
+//! assert!(guard.fence() > first);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Metrics
+//! `mainstay_lock_acquired_total{lock}`, `mainstay_lock_lost_total{lock}`.
+
+mod attempt;
+mod builder;
+mod fence;
+mod guard;
+mod handle;
+mod holder;
+mod lease;
+mod orphan;
+mod renewal;
+mod validity;
+
+pub use builder::LockBuilder;
+pub use fence::Fence;
+pub use guard::{LockGuard, LockLost};
+pub use handle::{Acquire, Lock};
+pub use lease::{LeaseAttempt, LockLease, Release};
