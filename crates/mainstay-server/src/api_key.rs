@@ -73,7 +73,13 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_is_refused() {
-        for text in ["", "foo", &"g".repeat(64), &"0".repeat(63), &"+1".repeat(32)] {
+        for text in [
+            "",
+            "foo",
+            &"g".repeat(64),
+            &"0".repeat(63),
+            &"+1".repeat(32),
+        ] {
             assert_eq!(text.parse::<ApiKeyHash>(), Err(InvalidApiKeyHash), "{text}");
         }
     }

@@ -120,6 +120,9 @@ mod tests {
             let message = message(|config| config.allowed_hosts.push(wrong.into()));
             assert!(message.is_some_and(|text| text.contains(&format!("{wrong:?}"))));
         }
-        assert_eq!(message(|c| c.allowed_hosts.push("plant.example".into())), None);
+        assert_eq!(
+            message(|c| c.allowed_hosts.push("plant.example".into())),
+            None
+        );
     }
 }

@@ -73,8 +73,14 @@ pub async fn run(
     drop(listener);
     app.closing.cancel();
     tracing::info!(connections = graceful.count(), "shutting down");
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "ending what did not finish in time");
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = tasks.len(),
+            "ending what did not finish in time"
+        );
     }
     tasks.shutdown().await;
     Ok(())
@@ -111,7 +117,10 @@ async fn pause_after(error: &io::Error) {
     ) {
         return;
     }
-    tracing::error!(error = error as &dyn std::error::Error, "cannot accept connections");
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "cannot accept connections"
+    );
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 

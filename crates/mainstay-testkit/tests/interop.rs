@@ -1,5 +1,7 @@
 //! Programs that use redis-py and ioredis, and mainstay, side by side.
 
+#![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
+
 use std::time::Duration;
 
 use mainstay::Mainstay;
@@ -85,7 +87,9 @@ async fn the_plain_lock_recipe_and_mainstay_exclude_each_other(flavor: Flavor, l
         assert_eq!(foreign.request(&request).await, "1");
     };
     let both = async { tokio::join!(waiting, release) };
-    let (ours, ()) = timeout(BOUND, both).await.expect("their release lets us in");
+    let (ours, ()) = timeout(BOUND, both)
+        .await
+        .expect("their release lets us in");
 
     assert_eq!(foreign.request("acquire report 60000").await, "held");
     assert_eq!(foreign.request("release report guessed").await, "0");
@@ -116,7 +120,11 @@ async fn a_plain_subscriber_hears_our_events(flavor: Flavor, language: Language)
     let mut foreign = language.start("subscribe", &[&server.url(), "orders"]);
     assert_eq!(foreign.read_line().await, "ready");
 
-    let channel = stay.channel::<Value>("orders").source("urn:shop").build().unwrap();
+    let channel = stay
+        .channel::<Value>("orders")
+        .source("urn:shop")
+        .build()
+        .unwrap();
     let data = json!({"number": 7, "who": "Änne"});
     assert_eq!(channel.publish("order.created", &data).await.unwrap(), 1);
     let heard: Value = serde_json::from_str(&foreign.read_line().await).unwrap();

@@ -29,8 +29,9 @@ impl Moment {
 /// Where mainstay reads the time.
 ///
 /// # Behaviour
-/// `now` never goes back. `unix` is the wall clock: the memory backend decides by it, and it is
-/// never compared with another machine's.
+/// `now` never goes back: times to live and deadlines are counted on it. `unix` is the wall clock:
+/// the memory backend cuts rate limit windows and starts fences and epochs by it; it is never
+/// compared with another machine's.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The current moment.
     fn now(&self) -> Moment;

@@ -15,7 +15,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let stay = Mainstay::connect("memory:").await?;
 //!
-//! let squares = stay.cache::<u64>("squares").ttl(Duration::from_secs(60)).build()?;
+//! let squares = stay.cache::<u64>("squares").ttl(Duration::from_mins(1)).build()?;
 //! let square = squares.get_or_load("12", || async { Ok::<_, std::io::Error>(144) }).await?;
 //! assert_eq!(square, 144);
 //!
@@ -24,7 +24,7 @@
 //! let session = sessions.load(&issued.id).await?.ok_or("no session")?;
 //! assert_eq!((session.user.as_str(), session.data.as_str()), ("ada", "engineer"));
 //!
-//! let limiter = stay.limiter(Policy::window("api", 100, Duration::from_secs(60))?);
+//! let limiter = stay.limiter(Policy::window("api", 100, Duration::from_mins(1))?);
 //! assert!(limiter.check("ada").await?.is_allowed());
 //!
 //! let lock = stay.lock("nightly-report").build()?;

@@ -26,7 +26,8 @@ pub(crate) async fn read(
     to_bytes(body, max_bytes).await.map_err(|error| {
         let limited = error
             .source()
-            .is_some_and(|source| source.is::<LengthLimitError>());
+            .and_then(|source| source.downcast_ref::<LengthLimitError>())
+            .is_some();
         if limited {
             too_large(max_bytes)
         } else {

@@ -16,7 +16,10 @@ impl Query {
             form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
                 .into_owned()
                 .collect();
-        match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        match pairs
+            .iter()
+            .find(|(name, _)| !known.contains(&name.as_str()))
+        {
             None => Ok(Self(pairs)),
             Some((name, _)) => Err(Problem::invalid(format!(
                 "unknown parameter {name:?}: known here: {}",

@@ -72,8 +72,7 @@ fn authority_is_allowed(text: &str, allowed: &[String]) -> bool {
     let loopback = host.eq_ignore_ascii_case("localhost")
         || host == "[::1]"
         || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
-    !text.contains('@')
-        && (loopback || allowed.iter().any(|name| name.eq_ignore_ascii_case(host)))
+    !text.contains('@') && (loopback || allowed.iter().any(|name| name.eq_ignore_ascii_case(host)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! One span and one measurement a request, and a header on each answer.
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::http::Method;
+use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;

@@ -74,8 +74,8 @@ fn filled(field: &str, text: String) -> Result<String, Problem> {
     Ok(text)
 }
 
-/// A CloudEvent 1.0 in structured JSON; the required attributes are checked here, as the library
-/// takes any other JSON for a message of another program.
+/// Reads structured JSON of `CloudEvents` 1.0. The required attributes are checked here, as the
+/// library takes any other JSON for a message of another program.
 fn cloud_event(bytes: &[u8]) -> Result<Event<Value>, Problem> {
     let document: Value = parse(bytes)?;
     if document.get("specversion").and_then(Value::as_str) != Some("1.0") {

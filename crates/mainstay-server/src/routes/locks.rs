@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::HeaderName;
 use axum::http::StatusCode;
+use axum::http::header::HeaderName;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -35,9 +35,15 @@ async fn act(State(app): State<App>, request: Request) -> Result<Response, Probl
         return Err(no_verb(":acquire, :renew, :release"));
     };
     let (label, answer) = match verb {
-        "acquire" => ("/v1/locks/{name}:acquire", acquire(&app, &name, request).await),
+        "acquire" => (
+            "/v1/locks/{name}:acquire",
+            acquire(&app, &name, request).await,
+        ),
         "renew" => ("/v1/locks/{name}:renew", renew(&app, &name, request).await),
-        "release" => ("/v1/locks/{name}:release", release(&app, &name, request).await),
+        "release" => (
+            "/v1/locks/{name}:release",
+            release(&app, &name, request).await,
+        ),
         _ => return Err(no_verb(":acquire, :renew, :release")),
     };
     let mut response = answer.into_response();
@@ -131,7 +137,7 @@ async fn release(app: &App, name: &str, request: Request) -> Result<Response, Pr
     let lock = app.stay.lock(name).build()?;
     match within(app.request_timeout(), lock.release(&asked.token)).await?? {
         Release::Released => Ok(StatusCode::NO_CONTENT.into_response()),
-        _ => Err(not_held()),
+        Release::NotHeld => Err(not_held()),
     }
 }
 

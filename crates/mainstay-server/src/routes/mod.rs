@@ -41,7 +41,10 @@ pub(crate) fn router(app: &App) -> Router {
 }
 
 async fn no_route() -> Problem {
-    Problem::not_found("no_such_route", "nothing is here: GET / lists what there is")
+    Problem::not_found(
+        "no_such_route",
+        "nothing is here: GET / lists what there is",
+    )
 }
 
 async fn wrong_method() -> Problem {
@@ -55,5 +58,8 @@ async fn wrong_method() -> Problem {
 
 /// The last segment of a route with verbs had none of them.
 fn no_verb(verbs: &str) -> Problem {
-    Problem::not_found("no_such_route", format!("write one of {verbs} after the name"))
+    Problem::not_found(
+        "no_such_route",
+        format!("write one of {verbs} after the name"),
+    )
 }

@@ -40,11 +40,27 @@ async fn a_name_that_was_rebound_to_loopback_is_refused() {
         let answer = exchange(server.address, request.as_bytes()).await;
         answer.split(' ').nth(1).unwrap().to_owned()
     };
-    for host in ["localhost", "127.0.0.1", "127.3.2.1", "[::1]", "plant.example"] {
+    for host in [
+        "localhost",
+        "127.0.0.1",
+        "127.3.2.1",
+        "[::1]",
+        "plant.example",
+    ] {
         assert_eq!(status(format!("Host: {host}\r\n")).await, "200", "{host}");
-        assert_eq!(status(format!("Host: {host}:{port}\r\n")).await, "200", "{host}");
+        assert_eq!(
+            status(format!("Host: {host}:{port}\r\n")).await,
+            "200",
+            "{host}"
+        );
     }
-    for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "", "x@localhost"] {
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "10.0.0.1",
+        "",
+        "x@localhost",
+    ] {
         assert_eq!(status(format!("Host: {host}\r\n")).await, "403", "{host}");
     }
     assert_eq!(status(String::new()).await, "403");
@@ -59,13 +75,25 @@ async fn a_page_of_another_site_is_refused() {
         let request = server.request(Method::PUT, "/v1/cache/c/k");
         request.header("Origin", origin).send().await.unwrap()
     };
-    for origin in ["http://localhost:3000", "https://plant.example", "http://[::1]:1"] {
+    for origin in [
+        "http://localhost:3000",
+        "https://plant.example",
+        "http://[::1]:1",
+    ] {
         assert_eq!(from(origin).await.status(), 204, "{origin}");
     }
-    for origin in ["https://evil.example", "null", "", "file://localhost", "localhost"] {
+    for origin in [
+        "https://evil.example",
+        "null",
+        "",
+        "file://localhost",
+        "localhost",
+    ] {
         problem(from(origin).await, 403, "origin_not_allowed").await;
     }
-    let refused = server.request(Method::GET, "/").header("Host", "evil.example");
+    let refused = server
+        .request(Method::GET, "/")
+        .header("Host", "evil.example");
     problem(refused.send().await.unwrap(), 403, "host_not_allowed").await;
 }
 

@@ -5,7 +5,9 @@ use crate::server::{Server, header, problem};
 #[tokio::test]
 async fn a_value_comes_back_with_its_age_and_the_time_it_has_left() {
     let (server, clock) = Server::on_a_clock(|_| ()).await;
-    let put = server.put("/v1/cache/prices/sku-1?ttl=60s", &b"\0\xff"[..]).await;
+    let put = server
+        .put("/v1/cache/prices/sku-1?ttl=60s", &b"\0\xff"[..])
+        .await;
     assert_eq!(put.status(), 204);
     clock.advance(Duration::from_secs(3));
 
@@ -13,12 +15,20 @@ async fn a_value_comes_back_with_its_age_and_the_time_it_has_left() {
     assert_eq!(hit.status(), 200);
     assert_eq!(header(&hit, "age"), Some("3"));
     assert_eq!(header(&hit, "cache-status"), Some("mainstay; hit; ttl=57"));
-    assert_eq!(header(&hit, "content-type"), Some("application/octet-stream"));
+    assert_eq!(
+        header(&hit, "content-type"),
+        Some("application/octet-stream")
+    );
     assert_eq!(header(&hit, "x-content-type-options"), Some("nosniff"));
     assert_eq!(hit.bytes().await.unwrap(), &b"\0\xff"[..]);
 
     clock.advance(Duration::from_secs(57));
-    problem(server.get("/v1/cache/prices/sku-1").await, 404, "cache_miss").await;
+    problem(
+        server.get("/v1/cache/prices/sku-1").await,
+        404,
+        "cache_miss",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -52,7 +62,9 @@ async fn removing_succeeds_whether_or_not_there_was_a_value() {
 async fn an_escaped_key_is_data_and_reaches_no_other_key() {
     let server = Server::start().await;
     for key in ["a:b", "a%3Ab", "%7Bu%7D", "a%2Fb", "%C3%A4", "a%253Ab"] {
-        let put = server.put(&format!("/v1/cache/c/{key}"), key.to_owned()).await;
+        let put = server
+            .put(&format!("/v1/cache/c/{key}"), key.to_owned())
+            .await;
         assert_eq!(put.status(), 204, "{key}");
     }
     let text = async |key: &str| {
@@ -62,7 +74,10 @@ async fn an_escaped_key_is_data_and_reaches_no_other_key() {
     assert_eq!(text("a:b").await, "a%3Ab", "both spell a:b");
     assert_eq!(text("a%253Ab").await, "a%253Ab");
     assert_eq!(text("a%2Fb").await, "a%2Fb");
-    let kept = server.stay.cache::<bytes::Bytes>("c").codec(mainstay::codec::Raw);
+    let kept = server
+        .stay
+        .cache::<bytes::Bytes>("c")
+        .codec(mainstay::codec::Raw);
     let kept = kept.build().unwrap().get("{u}").await.unwrap();
     assert_eq!(kept.as_deref(), Some(&b"%7Bu%7D"[..]));
 }
@@ -76,7 +91,10 @@ async fn what_cannot_be_a_cache_or_key_is_refused_by_name() {
         ("/v1/cache/a%00/k", "name holds '\\0'"),
         ("/v1/cache/c/nul%00", "control character U+0000"),
         ("/v1/cache/c/%ff", "not UTF-8"),
-        (&format!("/v1/cache/c/{}", "k".repeat(60_000)), "longer than 1024 bytes"),
+        (
+            &format!("/v1/cache/c/{}", "k".repeat(60_000)),
+            "longer than 1024 bytes",
+        ),
     ] {
         for response in [
             server.get(path).await,
@@ -112,9 +130,20 @@ async fn parameters_are_known_and_given_once() {
     let server = Server::start().await;
     let unknown = server.put("/v1/cache/c/k?tll=5s", "v").await;
     let document = problem(unknown, 400, "invalid_input").await;
-    assert_eq!(document["detail"], "unknown parameter \"tll\": known here: ttl");
+    assert_eq!(
+        document["detail"],
+        "unknown parameter \"tll\": known here: ttl"
+    );
     let twice = server.put("/v1/cache/c/k?ttl=5s&ttl=6s", "v").await;
     let document = problem(twice, 400, "invalid_input").await;
-    assert_eq!(document["detail"], "parameter \"ttl\" is given more than once");
-    problem(server.get("/v1/cache/c/k?ttl=5s").await, 400, "invalid_input").await;
+    assert_eq!(
+        document["detail"],
+        "parameter \"ttl\" is given more than once"
+    );
+    problem(
+        server.get("/v1/cache/c/k?ttl=5s").await,
+        400,
+        "invalid_input",
+    )
+    .await;
 }

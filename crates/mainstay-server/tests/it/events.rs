@@ -52,7 +52,10 @@ async fn a_cloud_event_keeps_its_attributes() {
     assert_eq!(answer, json!({"receivers": 1, "id": "e-1"}));
 
     let event = received(&mut subscriber).await;
-    assert_eq!((event.id.as_str(), event.source.as_str()), ("e-1", "/press/4"));
+    assert_eq!(
+        (event.id.as_str(), event.source.as_str()),
+        ("e-1", "/press/4")
+    );
     assert_eq!(event.traceparent.as_deref(), sent["traceparent"].as_str());
 }
 
@@ -90,6 +93,8 @@ async fn what_is_no_event_is_refused() {
         let detail = document["detail"].as_str().unwrap();
         assert!(detail.contains(&format!("\"{attribute}\"")), "{detail}");
     }
-    let refused = server.post("/v1/channels/a:b/events", &json!({"type": "t"})).await;
+    let refused = server
+        .post("/v1/channels/a:b/events", &json!({"type": "t"}))
+        .await;
     problem(refused, 400, "invalid_input").await;
 }

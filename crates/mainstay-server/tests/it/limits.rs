@@ -15,7 +15,10 @@ async fn a_limit_counts_down_and_then_says_when_to_come_back() {
         let body = json!({"subject": "ip:1"});
         let allowed = server.post("/v1/limits/api:check", &body).await;
         assert_eq!(allowed.status(), 200);
-        assert_eq!(header(&allowed, "ratelimit-policy"), Some("\"api\";q=3;w=60"));
+        assert_eq!(
+            header(&allowed, "ratelimit-policy"),
+            Some("\"api\";q=3;w=60")
+        );
         let limit = header(&allowed, "ratelimit").unwrap().to_owned();
         let answer: Value = allowed.json().await.unwrap();
         assert_eq!(answer["allowed"], true);
@@ -26,8 +29,15 @@ async fn a_limit_counts_down_and_then_says_when_to_come_back() {
     }
     let body = json!({"subject": "ip:1", "cost": 1});
     let denied = server.post("/v1/limits/api:check", &body).await;
-    assert_eq!(header(&denied, "ratelimit-policy"), Some("\"api\";q=3;w=60"));
-    assert!(header(&denied, "ratelimit").unwrap().starts_with("\"api\";r=0;t="));
+    assert_eq!(
+        header(&denied, "ratelimit-policy"),
+        Some("\"api\";q=3;w=60")
+    );
+    assert!(
+        header(&denied, "ratelimit")
+            .unwrap()
+            .starts_with("\"api\";r=0;t=")
+    );
     let retry_after = header(&denied, "retry-after").unwrap().to_owned();
     let document = problem(denied, 429, "rate_limited").await;
     assert_eq!(document["limit"], 3);
@@ -38,7 +48,9 @@ async fn a_limit_counts_down_and_then_says_when_to_come_back() {
     clock.advance(Duration::from_millis(wait));
     let again = server.post("/v1/limits/api:check", &body).await;
     assert_eq!(again.status(), 200);
-    let other = server.post("/v1/limits/api:check", &json!({"subject": "ip:2"})).await;
+    let other = server
+        .post("/v1/limits/api:check", &json!({"subject": "ip:2"}))
+        .await;
     assert_eq!(other.status(), 200);
 }
 
@@ -72,14 +84,21 @@ async fn what_is_no_check_is_refused() {
         (json!({"subject": "s", "cost": -1}), "-1"),
         (json!({"subject": "s", "cost": 1.5}), "1.5"),
         (json!({"subject": "s", "price": 1}), "unknown field `price`"),
-        (json!({"subject": "s".repeat(65_536)}), "longer than 1024 bytes"),
+        (
+            json!({"subject": "s".repeat(65_536)}),
+            "longer than 1024 bytes",
+        ),
     ] {
         let refused = server.post("/v1/limits/api:check", &body).await;
         let document = problem(refused, 400, "invalid_input").await;
         let detail = document["detail"].as_str().unwrap();
         assert!(detail.contains(said), "{detail}");
     }
-    for path in ["/v1/limits/api", "/v1/limits/api:peek", "/v1/limits/api%3Acheck"] {
+    for path in [
+        "/v1/limits/api",
+        "/v1/limits/api:peek",
+        "/v1/limits/api%3Acheck",
+    ] {
         let refused = server.post(path, &json!({"subject": "s"})).await;
         let document = problem(refused, 404, "no_such_route").await;
         assert_eq!(document["detail"], "write one of :check after the name");

@@ -1,5 +1,7 @@
 //! The server over real HTTP, on the memory backend.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod access;
 mod cache;
 mod connections;
@@ -15,3 +17,4 @@ mod sessions;
 mod shutdown;
 mod sse;
 mod stream;
+mod tracing;

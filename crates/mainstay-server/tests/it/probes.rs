@@ -7,7 +7,10 @@ use crate::server::{Server, header, problem};
 async fn the_index_lists_the_routes() {
     let server = Server::start().await;
     let index = server.get("/").await;
-    assert_eq!(header(&index, "content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(
+        header(&index, "content-type"),
+        Some("text/plain; charset=utf-8")
+    );
     let text = index.text().await.unwrap();
     for route in ["/livez", "/metrics", "/v1/cache/", "/v1/stream", ":acquire"] {
         assert!(text.contains(route), "{route}");

@@ -10,7 +10,13 @@ use crate::server::{Server, header, problem};
 #[tokio::test]
 async fn an_unknown_route_is_a_problem() {
     let server = Server::start().await;
-    for path in ["/nope", "/v1", "/v1/cache/only", "/v1/cache/c/", "/v1/cache/c/a/b"] {
+    for path in [
+        "/nope",
+        "/v1",
+        "/v1/cache/only",
+        "/v1/cache/c/",
+        "/v1/cache/c/a/b",
+    ] {
         problem(server.get(path).await, 404, "no_such_route").await;
     }
 }
@@ -34,21 +40,34 @@ async fn a_wrong_method_says_which_are_allowed() {
 async fn a_body_must_be_json_and_say_so() {
     let server = Server::start().await;
     for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
-        for path in ["/v1/sessions", "/v1/locks/a:acquire", "/v1/channels/c/events"] {
+        for path in [
+            "/v1/sessions",
+            "/v1/locks/a:acquire",
+            "/v1/channels/c/events",
+        ] {
             let refused = server.post_as(path, kind, "{}").await;
             problem(refused, 415, "unsupported_media_type").await;
         }
     }
-    let broken = server.post_as("/v1/sessions", "application/json", "{\"user\":\n }").await;
+    let broken = server
+        .post_as("/v1/sessions", "application/json", "{\"user\":\n }")
+        .await;
     let document = problem(broken, 400, "malformed_json").await;
-    assert_eq!((&document["line"], &document["column"]), (&2.into(), &2.into()));
+    assert_eq!(
+        (&document["line"], &document["column"]),
+        (&2.into(), &2.into())
+    );
     let empty = server.post_as("/v1/sessions", "application/json", "").await;
     problem(empty, 400, "malformed_json").await;
     let deep = "[".repeat(100_000);
-    let deep = server.post_as("/v1/sessions", "application/json", &deep).await;
+    let deep = server
+        .post_as("/v1/sessions", "application/json", &deep)
+        .await;
     assert_eq!(deep.status(), 400);
     let charset = "application/json; charset=utf-8";
-    let good = server.post_as("/v1/sessions", charset, "{\"user\":\"u\"}").await;
+    let good = server
+        .post_as("/v1/sessions", charset, "{\"user\":\"u\"}")
+        .await;
     assert_eq!(good.status(), 201);
 }
 
@@ -61,7 +80,9 @@ async fn a_body_above_the_limit_is_refused() {
     let document = problem(refused, 413, "body_too_large").await;
     assert_eq!(document["max_bytes"], 1000);
     let json = format!("{{\"user\":\"{}\"}}", "u".repeat(1000));
-    let refused = server.post_as("/v1/sessions", "application/json", &json).await;
+    let refused = server
+        .post_as("/v1/sessions", "application/json", &json)
+        .await;
     problem(refused, 413, "body_too_large").await;
 
     let mut chunked = b"PUT /v1/cache/c/k HTTP/1.1\r\nHost: localhost\r\n\

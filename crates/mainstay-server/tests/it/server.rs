@@ -130,15 +130,30 @@ pub(crate) fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> 
 
 /// The problem's document, after checking what every problem has.
 pub(crate) async fn problem(response: Response, status: u16, code: &str) -> Value {
-    assert_eq!(header(&response, "content-type"), Some("application/problem+json"));
+    assert_eq!(
+        header(&response, "content-type"),
+        Some("application/problem+json")
+    );
     assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));
     let answered = response.status();
     let document: Value = response.json().await.unwrap();
-    assert_eq!(answered, StatusCode::from_u16(status).unwrap(), "{document}");
+    assert_eq!(
+        answered,
+        StatusCode::from_u16(status).unwrap(),
+        "{document}"
+    );
     assert_eq!(document["status"], status);
     assert_eq!(document["code"], code, "{document}");
     assert_eq!(document["type"], format!("urn:mainstay:problem:{code}"));
-    assert!(document["title"].as_str().is_some_and(|text| !text.is_empty()));
-    assert!(document["detail"].as_str().is_some_and(|text| !text.is_empty()));
+    assert!(
+        document["title"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
+    assert!(
+        document["detail"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
     document
 }

@@ -31,7 +31,10 @@ async fn a_session_is_created_read_and_ended() {
     let created: Value = created.json().await.unwrap();
     let id = created["id"].as_str().unwrap();
     assert_eq!(id.len(), 48);
-    assert_eq!(created, json!({"id": id, "user": "u1", "expires_in_ms": 3_600_000}));
+    assert_eq!(
+        created,
+        json!({"id": id, "user": "u1", "expires_in_ms": 3_600_000})
+    );
 
     clock.advance(Duration::from_secs(600));
     let bearer = format!("Bearer {id}");
@@ -67,7 +70,10 @@ async fn without_times_the_configured_ones_hold() {
         created["expires_in_ms"].as_u64().unwrap()
     };
     assert_eq!(expires(json!({"user": "u"})).await, 60_000);
-    assert_eq!(expires(json!({"user": "u", "absolute": "30s"})).await, 30_000);
+    assert_eq!(
+        expires(json!({"user": "u", "absolute": "30s"})).await,
+        30_000
+    );
 }
 
 #[tokio::test]
@@ -102,7 +108,10 @@ async fn a_users_sessions_are_listed_without_their_ids_and_ended_together() {
     let listed: Value = serde_json::from_str(&text).unwrap();
     let sessions = listed["sessions"].as_array().unwrap();
     assert_eq!(sessions.len(), 2);
-    let newest = sessions.iter().find(|session| session["age_ms"] == 0).unwrap();
+    let newest = sessions
+        .iter()
+        .find(|session| session["age_ms"] == 0)
+        .unwrap();
     assert_eq!(newest["id_hash"].as_str().map(str::len), Some(32));
     assert_eq!(newest["idle_for_ms"], 0);
     assert_eq!(newest["expires_in_ms"], 3_600_000);
@@ -115,7 +124,10 @@ async fn a_users_sessions_are_listed_without_their_ids_and_ended_together() {
         assert_eq!(read.status(), status);
     }
     let listed = server.get("/v1/users/a%20b%2Fc/sessions").await;
-    assert_eq!(listed.json::<Value>().await.unwrap(), json!({"sessions": []}));
+    assert_eq!(
+        listed.json::<Value>().await.unwrap(),
+        json!({"sessions": []})
+    );
 }
 
 #[tokio::test]
@@ -126,11 +138,26 @@ async fn what_cannot_be_a_session_is_refused() {
         (json!({}), "missing field `user`".to_owned()),
         (json!({"user": ""}), "empty".to_owned()),
         (json!({"user": "a\0"}), "U+0000".to_owned()),
-        (json!({"user": "u", "idle": "-5s"}), format!("\"idle\": \"-5s\" {advice}")),
-        (json!({"user": "u", "idle": 30}), format!("\"idle\": 30 {advice}")),
-        (json!({"user": "u", "absolute": "9"}), format!("\"absolute\": \"9\" {advice}")),
-        (json!({"user": "u", "idle": "2h", "absolute": "1h"}), "absolute".to_owned()),
-        (json!({"user": "u", "admin": true}), "unknown field `admin`".to_owned()),
+        (
+            json!({"user": "u", "idle": "-5s"}),
+            format!("\"idle\": \"-5s\" {advice}"),
+        ),
+        (
+            json!({"user": "u", "idle": 30}),
+            format!("\"idle\": 30 {advice}"),
+        ),
+        (
+            json!({"user": "u", "absolute": "9"}),
+            format!("\"absolute\": \"9\" {advice}"),
+        ),
+        (
+            json!({"user": "u", "idle": "2h", "absolute": "1h"}),
+            "absolute".to_owned(),
+        ),
+        (
+            json!({"user": "u", "admin": true}),
+            "unknown field `admin`".to_owned(),
+        ),
         (json!({"user": 7}), "expected a string".to_owned()),
     ] {
         let refused = server.post("/v1/sessions", &body).await;
@@ -138,5 +165,10 @@ async fn what_cannot_be_a_session_is_refused() {
         let detail = document["detail"].as_str().unwrap();
         assert!(detail.contains(&said), "{detail}");
     }
-    problem(server.get("/v1/users/a%00/sessions").await, 400, "invalid_input").await;
+    problem(
+        server.get("/v1/users/a%00/sessions").await,
+        400,
+        "invalid_input",
+    )
+    .await;
 }

@@ -23,9 +23,9 @@ impl Frames {
     /// The next frame without its blank line; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
-            if let Some((frame, rest)) = self.buffer.split_once("\n\n") {
+            if let Some((frame, _)) = self.buffer.split_once("\n\n") {
                 let frame = frame.to_owned();
-                self.buffer = rest.to_owned();
+                self.buffer.drain(..frame.len() + 2);
                 return Some(frame);
             }
             let chunk = timeout(BOUND, self.response.chunk()).await;

@@ -45,7 +45,10 @@ async fn a_client_that_comes_back_is_told_that_there_is_no_history() {
     assert_eq!(frames.expect().await, "retry: 1000\n: connected");
     let reset = frames.expect().await;
     assert_eq!(field(&reset, "event"), Some("reset"));
-    assert_eq!(data(&reset), json!({"channels": ["a", "b"], "reason": "no_history"}));
+    assert_eq!(
+        data(&reset),
+        json!({"channels": ["a", "b"], "reason": "no_history"})
+    );
 }
 
 #[tokio::test]
@@ -103,13 +106,21 @@ async fn channels_are_one_to_sixty_four_valid_names() {
         ("/v1/stream".to_owned(), "no channel"),
         ("/v1/stream?channel=".to_owned(), "name is empty"),
         ("/v1/stream?channel=a%7Bb".to_owned(), "name holds '{'"),
-        (format!("/v1/stream?{}", many.join("&")), "more than 64 channels"),
-        ("/v1/stream?chanel=a".to_owned(), "unknown parameter \"chanel\""),
+        (
+            format!("/v1/stream?{}", many.join("&")),
+            "more than 64 channels",
+        ),
+        (
+            "/v1/stream?chanel=a".to_owned(),
+            "unknown parameter \"chanel\"",
+        ),
     ] {
         let document = problem(server.get(&path).await, 400, "invalid_input").await;
         let detail = document["detail"].as_str().unwrap();
         assert!(detail.contains(said), "{detail}");
     }
-    let most = server.get(&format!("/v1/stream?{}", many[..64].join("&"))).await;
+    let most = server
+        .get(&format!("/v1/stream?{}", many[..64].join("&")))
+        .await;
     assert_eq!(most.status(), 200);
 }

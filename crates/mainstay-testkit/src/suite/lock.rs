@@ -33,10 +33,7 @@ async fn take(lock: &Lock) -> LockGuard {
 }
 
 async fn is_held(lock: &Lock) -> bool {
-    match lock.try_acquire().await.unwrap() {
-        Acquire::Held { .. } => true,
-        _ => false,
-    }
+    matches!(lock.try_acquire().await.unwrap(), Acquire::Held { .. })
 }
 
 async fn lease(lock: &Lock) -> LockLease {

@@ -1,6 +1,7 @@
 //! One backend under test.
 
 use std::env;
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::future::Future;
 use std::io::Write as _;
@@ -211,7 +212,7 @@ impl Subject {
                 let mut command = vec![words[0], key.text()];
                 command.extend(&words[1..]);
                 let value = connection.command(&command).await.unwrap();
-                text.push_str(&format!("{} {value:?}\n", key.text()));
+                writeln!(text, "{} {value:?}", key.text()).unwrap();
             }
         }
         Some(text)

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use mainstay::ratelimit::Policy;
 use mainstay::Mainstay;
+use mainstay::ratelimit::Policy;
 use mainstay_testkit::fixture::{Cluster, Flavor, eventually};
 use tokio::time::Instant;
 
@@ -31,9 +31,15 @@ async fn call_all_slots(stay: &Mainstay) -> Result<(), String> {
         let lock = stay.lock(&key).build().unwrap();
         let outcomes = [
             in_time("cache.set", cache.set(&key, &number)).await,
-            in_time("sessions.create", sessions.create(&key, &1)).await.map(drop),
-            in_time("limiter.check", limiter.check(&key)).await.map(drop),
-            in_time("lock.try_acquire", lock.try_acquire()).await.map(drop),
+            in_time("sessions.create", sessions.create(&key, &1))
+                .await
+                .map(drop),
+            in_time("limiter.check", limiter.check(&key))
+                .await
+                .map(drop),
+            in_time("lock.try_acquire", lock.try_acquire())
+                .await
+                .map(drop),
         ];
         failures.extend(outcomes.into_iter().filter_map(Result::err));
     }
@@ -65,6 +71,9 @@ async fn all_slots_work_again_after_a_primary_is_killed(flavor: Flavor) {
     assert!(failed_rounds.get() > 0);
     let cache = stay.cache::<u32>("numbers").build().unwrap();
     for number in 0..KEYS {
-        assert_eq!(cache.get(format!("key-{number}")).await.unwrap(), Some(number));
+        assert_eq!(
+            cache.get(format!("key-{number}")).await.unwrap(),
+            Some(number)
+        );
     }
 }

@@ -1,16 +1,12 @@
 //! Several processes never get more than the limit together.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use mainstay_testkit::fixture::{Flavor, Server};
 use mainstay_testkit::oracle::{Admission, most_in_any_window};
-use serde_json::Value;
-use tokio::process::Command;
-use tokio::time::timeout;
 
-use super::{BOUND, extent, on_both_flavors};
+use super::{extent, on_both_flavors, worker};
 
 const PROCESSES: usize = 8;
 const LIMIT: u64 = 100;
@@ -22,26 +18,15 @@ on_both_flavors! {
     eight_processes_stay_within_the_limit_in_every_window
 }
 
-/// Runs a worker to its end and returns the lines that it printed.
-async fn run(arguments: &[&str]) -> Vec<Value> {
-    let worker = Command::new(env!("CARGO_BIN_EXE_mainstay-worker"))
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(BOUND, worker).await.expect("a worker ends").unwrap();
-    assert!(output.status.success(), "a worker failed: {}", output.status);
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 async fn eight_processes_stay_within_the_limit_in_every_window(flavor: Flavor) {
     let server = Server::start(flavor).await;
     let url = server.url();
     let seconds = extent(3, 10).to_string();
     let policy = format!("api={LIMIT}/1s");
     let arguments = ["limit", &url, &policy, "somebody", &seconds];
-    let decisions = join_all((0..PROCESSES).map(|_| run(&arguments))).await.concat();
+    let decisions = join_all((0..PROCESSES).map(|_| worker::run(&arguments)))
+        .await
+        .concat();
     let admissions: Vec<_> = decisions
         .iter()
         .filter(|decision| decision["allowed"] == true)

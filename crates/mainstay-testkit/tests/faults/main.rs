@@ -2,13 +2,17 @@
 //!
 //! Runs in a short form; with `MAINSTAY_CHAOS=full` in a long one.
 
+#![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
+
 mod cluster;
 mod limits;
 mod link;
+mod locks;
 mod pushes;
 mod replies;
 mod sentinel;
 mod sessions;
+mod worker;
 
 use std::env;
 use std::future::Future;
@@ -43,7 +47,7 @@ async fn in_time<T>(what: &str, call: impl Future<Output = Result<T>>) -> Result
     let before = Instant::now();
     match timeout(COMMAND_TIMEOUT + SLACK, call).await {
         Ok(outcome) => outcome,
-        Err(_) => panic!("{what} hangs: no answer for {:?}", before.elapsed()),
+        Err(_elapsed) => panic!("{what} hangs: no answer for {:?}", before.elapsed()),
     }
 }
 

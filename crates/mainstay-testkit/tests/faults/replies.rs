@@ -44,7 +44,10 @@ impl World {
     /// Waits until calls through the proxy work.
     async fn ready(&self) {
         eventually("the connection is back", BOUND, async || {
-            self.stay.health().await.map_err(|error| format!("{error:?}"))
+            self.stay
+                .health()
+                .await
+                .map_err(|error| format!("{error:?}"))
         })
         .await;
     }
@@ -92,7 +95,10 @@ async fn an_acquisition_whose_reply_is_lost_ends_with_one_holder(flavor: Flavor)
         guard.check().unwrap();
         assert_eq!(guard.release().await.unwrap(), Release::Released);
         let rival = theirs.try_acquire().await.unwrap();
-        assert!(matches!(rival, Acquire::Acquired(_)), "not freed: {rival:?}");
+        assert!(
+            matches!(rival, Acquire::Acquired(_)),
+            "not freed: {rival:?}"
+        );
     }
     assert!(world.proxy.dropped_replies() >= ROUNDS / 2);
 }
@@ -101,7 +107,10 @@ async fn an_acquisition_whose_reply_is_lost_ends_with_one_holder(flavor: Flavor)
 async fn events_before_the_mark(subscriber: &mut Subscriber<u32>) -> u32 {
     let mut events = 0;
     loop {
-        match timeout(BOUND, subscriber.next()).await.expect("the mark arrives") {
+        match timeout(BOUND, subscriber.next())
+            .await
+            .expect("the mark arrives")
+        {
             Item::Event { event, .. } if event.data == MARK => return events,
             Item::Event { .. } => events += 1,
             other => panic!("no event: {other:?}"),

@@ -33,7 +33,10 @@ mod memory {
 
 async fn valid(sessions: &Sessions<u32>, ids: &[SessionId]) -> usize {
     let loads = join_all(ids.iter().map(|id| sessions.load(id))).await;
-    loads.iter().filter(|load| load.as_ref().unwrap().is_some()).count()
+    loads
+        .iter()
+        .filter(|load| load.as_ref().unwrap().is_some())
+        .count()
 }
 
 async fn listed(sessions: &Sessions<u32>) -> usize {
@@ -60,16 +63,28 @@ async fn race(backend: &str, stay: Mainstay) {
         let mut ids = logins.join_all().await;
         ids.push(first);
         let alive = valid(&sessions, &ids).await;
-        assert_eq!(listed(&sessions).await, alive, "round {round}: not listed, but valid");
+        assert_eq!(
+            listed(&sessions).await,
+            alive,
+            "round {round}: not listed, but valid"
+        );
         survivors += alive;
 
         sessions.revoke_all(USER).await.unwrap();
-        assert_eq!(valid(&sessions, &ids).await, 0, "round {round}: valid after the end");
+        assert_eq!(
+            valid(&sessions, &ids).await,
+            0,
+            "round {round}: valid after the end"
+        );
         assert_eq!(listed(&sessions).await, 0, "round {round}");
 
         let new = sessions.create(USER, &7).await.unwrap();
         let session = sessions.load(&new.id).await.unwrap();
-        assert_eq!(session.expect("a new log-in works").data, 7, "round {round}");
+        assert_eq!(
+            session.expect("a new log-in works").data,
+            7,
+            "round {round}"
+        );
     }
     println!(
         "{backend}: {rounds} rounds of {LOGINS} log-ins, {survivors} after the racing revocation"

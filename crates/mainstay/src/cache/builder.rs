@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::handle::Cache;
-use super::shelf::Shelf;
+use super::section::Section;
 use crate::backend::CacheStore;
 use crate::codec::{Codec, Json};
 use crate::error::Result;
@@ -30,7 +30,7 @@ impl<T> CacheBuilder<T> {
             store,
             keyspace,
             name: name.to_owned(),
-            ttl: Duration::from_secs(5 * 60),
+            ttl: Duration::from_mins(5),
             codec: Json,
             value: PhantomData,
         }
@@ -76,13 +76,13 @@ impl<T, C> CacheBuilder<T, C> {
     where
         C: Codec<T> + 'static,
     {
-        Ok(Cache::new(Shelf {
-            name: Name::new(&self.name)?,
-            keyspace: self.keyspace,
-            store: self.store,
-            codec: Box::new(self.codec),
-            ttl: Ttl::new(self.ttl)?,
-        }))
+        Ok(Cache::new(Section::new(
+            Name::new(&self.name)?,
+            self.keyspace,
+            self.store,
+            Box::new(self.codec),
+            Ttl::new(self.ttl)?,
+        )))
     }
 }
 

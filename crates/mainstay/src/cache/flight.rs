@@ -44,17 +44,10 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        let mut outcome = {
-            let mut by_key = locked(&self.by_key);
-            match by_key.get(key) {
-                Some(outcome) => outcome.clone(),
-                None => {
-                    let outcome = self.start(key, load());
-                    by_key.insert(key.clone(), outcome.clone());
-                    outcome
-                }
-            }
-        };
+        let (mut outcome, landing) = self.board(key);
+        if let Some(landing) = landing {
+            self.start(landing, load());
+        }
         let ended = outcome.wait_for(Option::is_some).await;
         match ended.as_deref() {
             Ok(Some(ended)) => ended.clone(),
@@ -65,26 +58,29 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         }
     }
 
-    fn start(
-        &self,
-        key: &StoreKey,
-        load: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Outcome<T> {
+    /// The load that is under way, or a new one that the caller has to start.
+    fn board(&self, key: &StoreKey) -> (Outcome<T>, Option<Landing<T>>) {
+        let mut by_key = locked(&self.by_key);
+        if let Some(outcome) = by_key.get(key) {
+            return (outcome.clone(), None);
+        }
         let (sender, outcome) = watch::channel(None);
+        by_key.insert(key.clone(), outcome.clone());
         let landing = Landing {
             key: key.clone(),
             by_key: Arc::clone(&self.by_key),
-            outcome: outcome.clone(),
+            sender,
         };
+        (outcome, Some(landing))
+    }
+
+    fn start(&self, landing: Landing<T>, load: impl Future<Output = Result<T>> + Send + 'static) {
         let mut tasks = locked(&self.tasks);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             let landing = landing;
-            let ended = load.await;
-            drop(landing);
-            sender.send_replace(Some(ended));
+            landing.land(load.await);
         });
-        outcome
     }
 }
 
@@ -92,16 +88,28 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
 struct Landing<T> {
     key: StoreKey,
     by_key: Arc<Mutex<ByKey<T>>>,
-    outcome: Outcome<T>,
+    sender: watch::Sender<Option<Result<T>>>,
+}
+
+impl<T> Landing<T> {
+    /// Out of the map first: who sees the outcome and asks again starts anew.
+    fn land(&self, ended: Result<T>) {
+        self.leave();
+        self.sender.send_replace(Some(ended));
+    }
+
+    fn leave(&self) {
+        let mut by_key = locked(&self.by_key);
+        let own = |outcome: &Outcome<T>| outcome.same_channel(&self.sender.subscribe());
+        if by_key.get(&self.key).is_some_and(own) {
+            by_key.remove(&self.key);
+        }
+    }
 }
 
 impl<T> Drop for Landing<T> {
     fn drop(&mut self) {
-        let mut by_key = locked(&self.by_key);
-        let own = |outcome: &Outcome<T>| outcome.same_channel(&self.outcome);
-        if by_key.get(&self.key).is_some_and(own) {
-            by_key.remove(&self.key);
-        }
+        self.leave();
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flight::Flights;
-use super::shelf::Shelf;
+use super::section::Section;
 use super::{Entry, load};
 use crate::error::Result;
 use crate::key::{AsKey, StoreKey};
@@ -19,14 +19,14 @@ use crate::ttl::Ttl;
 pub struct Cache<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
-    shelf: Arc<Shelf<T>>,
+    section: Arc<Section<T>>,
     flights: Flights<T>,
 }
 
 impl<T> Cache<T> {
-    pub(super) fn new(shelf: Shelf<T>) -> Self {
+    pub(super) fn new(section: Section<T>) -> Self {
         Self(Arc::new(Inner {
-            shelf: Arc::new(shelf),
+            section: Arc::new(section),
             flights: Flights::new(),
         }))
     }
@@ -38,8 +38,8 @@ impl<T> Cache<T> {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
     /// when the backend does not answer.
     pub async fn get(&self, key: impl AsKey) -> Result<Option<T>> {
-        let shelf = &self.0.shelf;
-        shelf.look_up(&shelf.key(key)?).await
+        let section = &self.0.section;
+        section.look_up(&section.key(key)?).await
     }
 
     /// The value with its age and the time it has left. Cancel safe.
@@ -50,9 +50,9 @@ impl<T> Cache<T> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> mainstay::Result<()> {
     /// let cache = mainstay::Mainstay::memory().cache::<u8>("numbers").build()?;
-    /// cache.set_with_ttl("one", &1, Duration::from_secs(60)).await?;
+    /// cache.set_with_ttl("one", &1, Duration::from_mins(1)).await?;
     /// let entry = cache.entry("one").await?.map(|entry| (entry.value, entry.ttl_left));
-    /// assert!(entry.is_some_and(|(value, left)| value == 1 && left <= Duration::from_secs(60)));
+    /// assert!(entry.is_some_and(|(value, left)| value == 1 && left <= Duration::from_mins(1)));
     /// # Ok(())
     /// # }
     /// ```
@@ -60,13 +60,13 @@ impl<T> Cache<T> {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn entry(&self, key: impl AsKey) -> Result<Option<Entry<T>>> {
-        let shelf = &self.0.shelf;
-        let entry = shelf.store.inspect(&shelf.key(key)?).await?;
+        let section = &self.0.section;
+        let entry = section.store.inspect(&section.key(key)?).await?;
         let decoded = entry.and_then(|entry| {
-            let value = shelf.decode(&entry.value)?;
+            let value = section.decode(&entry.value)?;
             Some(Entry::new(value, entry.age, entry.ttl_left))
         });
-        Ok(shelf.counted(decoded))
+        Ok(section.counted(decoded))
     }
 
     /// Stores a value for the cache's ttl, replacing what was there.
@@ -81,7 +81,7 @@ impl<T> Cache<T> {
     /// when the backend does not answer; [`Refused`](crate::ErrorKind::Refused) when it has no
     /// room.
     pub async fn set(&self, key: impl AsKey, value: &T) -> Result<()> {
-        self.put(key, value, self.0.shelf.ttl).await
+        self.put(key, value, self.0.section.ttl).await
     }
 
     /// As [`set`](Self::set), with a ttl of its own.
@@ -93,11 +93,11 @@ impl<T> Cache<T> {
     }
 
     async fn put(&self, key: impl AsKey, value: &T, ttl: Ttl) -> Result<()> {
-        let shelf = &self.0.shelf;
-        let key = shelf.key(key)?;
-        let bytes = shelf.codec.encode(value)?;
+        let section = &self.0.section;
+        let key = section.key(key)?;
+        let bytes = section.codec.encode(value)?;
         let _change = self.change(&key);
-        shelf.store.put(&key, bytes, ttl).await
+        section.store.put(&key, bytes, ttl).await
     }
 
     /// Removes the entry; true if there was one.
@@ -109,10 +109,10 @@ impl<T> Cache<T> {
     /// As [`get`](Self::get); after [`Unknown`](crate::ErrorKind::Unknown) the entry may still be
     /// there: it is harmless to repeat.
     pub async fn remove(&self, key: impl AsKey) -> Result<bool> {
-        let shelf = &self.0.shelf;
-        let key = shelf.key(key)?;
+        let section = &self.0.section;
+        let key = section.key(key)?;
         let _change = self.change(&key);
-        shelf.store.remove(&key).await
+        section.store.remove(&key).await
     }
 
     /// Keeps what is loaded around a change of `key` from those who ask after it.
@@ -162,12 +162,12 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + 'static,
     {
-        let shelf = &self.0.shelf;
-        let key = shelf.key(key)?;
-        if let Some(value) = shelf.look_up(&key).await? {
+        let section = &self.0.section;
+        let key = section.key(key)?;
+        if let Some(value) = section.look_up(&key).await? {
             return Ok(value);
         }
-        let start = || load::run(Arc::clone(shelf), key.clone(), load);
+        let start = || load::run(Arc::clone(section), key.clone(), load);
         self.0.flights.join(&key, start).await
     }
 }
@@ -193,8 +193,8 @@ impl<T> Clone for Cache<T> {
 impl<T> fmt::Debug for Cache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("name", &self.0.shelf.name)
-            .field("ttl", &self.0.shelf.ttl)
+            .field("name", &self.0.section.name)
+            .field("ttl", &self.0.section.ttl)
             .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let stay = Mainstay::memory();
-//! let users = stay.cache::<String>("users").ttl(Duration::from_secs(60)).build()?;
+//! let users = stay.cache::<String>("users").ttl(Duration::from_mins(1)).build()?;
 //!
 //! let load = || async { Ok::<_, std::io::Error>("Ada".to_owned()) };
 //! assert_eq!(users.get_or_load("7", load).await?, "Ada");
@@ -30,7 +30,7 @@ mod builder;
 mod flight;
 mod handle;
 mod load;
-mod shelf;
+mod section;
 
 pub use builder::CacheBuilder;
 pub use handle::Cache;

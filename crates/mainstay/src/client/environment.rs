@@ -87,6 +87,9 @@ mod tests {
     #[test]
     fn a_port_that_is_no_number_is_named() {
         let error = url_of(&[("REDIS_HOST", "a"), ("REDIS_PORT", "x")]).unwrap_err();
-        assert_eq!(error.to_string(), "environment variable REDIS_PORT is not a port");
+        assert_eq!(
+            error.to_string(),
+            "environment variable REDIS_PORT is not a port"
+        );
     }
 }

@@ -196,3 +196,46 @@ impl fmt::Debug for Mainstay {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn between_threads<T: Send>(value: T) -> T {
+        value
+    }
+
+    #[tokio::test]
+    async fn every_call_can_be_made_from_a_task_that_moves_between_threads() -> Result<()> {
+        let stay = Mainstay::memory();
+        let cache = stay.cache::<u8>("c").build()?;
+        between_threads(cache.set("k", &1)).await?;
+        let load = || async { Ok::<_, std::io::Error>(2) };
+        assert_eq!(between_threads(cache.get_or_load("k", load)).await?, 1);
+        assert!(between_threads(cache.entry("k")).await?.is_some());
+        assert!(between_threads(cache.remove("k")).await?);
+
+        let sessions = stay.sessions::<u8>().build()?;
+        let issued = between_threads(sessions.create("ada", &1)).await?;
+        assert!(between_threads(sessions.load(&issued.id)).await?.is_some());
+        assert_eq!(between_threads(sessions.list("ada")).await?.len(), 1);
+        assert_eq!(between_threads(sessions.revoke_all("ada")).await?, 1);
+
+        let channel = stay.channel::<u8>("c").build()?;
+        let mut subscriber = between_threads(channel.subscribe()).await?;
+        assert_eq!(between_threads(channel.publish("x", &1)).await?, 1);
+        between_threads(subscriber.next()).await;
+
+        let limiter = stay.limiter(Policy::window("p", 1, Duration::from_secs(1))?);
+        assert!(between_threads(limiter.check("k")).await?.is_allowed());
+
+        let lock = stay.lock("l").build()?;
+        let acquire = between_threads(lock.acquire(Duration::from_secs(1))).await?;
+        let crate::lock::Acquire::Acquired(guard) = acquire else {
+            panic!("nobody else holds it");
+        };
+        drop(between_threads(guard.lost()));
+        between_threads(guard.release()).await?;
+        Ok(())
+    }
+}

@@ -40,7 +40,10 @@ pub struct Options {
     retries: u32,
     namespace: Option<Namespace>,
     clock: Arc<dyn Clock>,
-    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "memory is up at once"))]
+    #[cfg_attr(
+        not(feature = "redis"),
+        expect(dead_code, reason = "memory is up at once")
+    )]
     start: Start,
 }
 
@@ -52,7 +55,7 @@ enum Start {
 
 impl Options {
     const TIMEOUT_MIN: Duration = Duration::from_millis(1);
-    const TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
+    const TIMEOUT_MAX: Duration = Duration::from_mins(5);
     const RETRIES_MAX: u32 = 10;
 
     /// The defaults, each named at its setter.
@@ -201,7 +204,9 @@ impl Options {
         let shown = &url.shown;
         Err(Error::new(
             crate::ErrorKind::Unsupported,
-            format!("url {shown:?}: this build knows only \"memory:\": enable the feature \"redis\""),
+            format!(
+                "url {shown:?}: this build knows only \"memory:\": enable the feature \"redis\""
+            ),
         ))
     }
 }
@@ -229,7 +234,11 @@ mod tests {
             "command_timeout must be between 1 ms and 5 min"
         );
         assert_eq!(
-            message(Options::new().connect_timeout(Duration::from_secs(301)), "memory:").await,
+            message(
+                Options::new().connect_timeout(Duration::from_secs(301)),
+                "memory:"
+            )
+            .await,
             "connect_timeout must be between 1 ms and 5 min"
         );
         assert_eq!(
@@ -251,7 +260,10 @@ mod tests {
     #[cfg(not(feature = "redis"))]
     #[tokio::test]
     async fn without_the_feature_a_redis_url_names_it() {
-        let error = Options::new().connect("redis://:secret@h").await.unwrap_err();
+        let error = Options::new()
+            .connect("redis://:secret@h")
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
         assert_eq!(
             error.to_string(),

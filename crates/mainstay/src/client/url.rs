@@ -115,7 +115,9 @@ mod tests {
 
     #[test]
     fn an_unknown_parameter_is_named_with_the_allowed_ones() {
-        let message = BackendUrl::parse("memory:?ttl=5s").err().map(|e| e.to_string());
+        let message = BackendUrl::parse("memory:?ttl=5s")
+            .err()
+            .map(|e| e.to_string());
         assert_eq!(
             message.as_deref(),
             Some(
@@ -130,7 +132,11 @@ mod tests {
         for password in ["secret", "sec@ret", "sec#ret"] {
             let url = format!("redis://user:{password}@host:6379/1?retries=1");
             let shown = BackendUrl::parse(&url).map(|url| url.shown).ok();
-            assert_eq!(shown.as_deref(), Some("redis://***@host:6379/1"), "{password}");
+            assert_eq!(
+                shown.as_deref(),
+                Some("redis://***@host:6379/1"),
+                "{password}"
+            );
         }
         for (password, wrong, right) in [("sec?ret", '?', "%3F"), ("sec/ret", '/', "%2F")] {
             let parsed = BackendUrl::parse(&format!("redis://:{password}@host"));

@@ -96,7 +96,7 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
         if !is_transient(&error) || now >= end_of_errors {
             return Err(error);
         }
-        let pause = PAUSE_AFTER_ERROR - random::up_to(PAUSE_AFTER_ERROR / 2);
+        let pause = PAUSE_AFTER_ERROR / 2 + random::up_to(PAUSE_AFTER_ERROR / 2);
         clock.sleep_until(now.after(pause).min(end_of_errors)).await;
     }
 }
@@ -124,7 +124,8 @@ async fn woken(wakeups: &mut Option<Box<dyn Wakeups>>) {
 
 /// One millisecond on top: a lease that ends in 0.4 ms is not asked for a hundred times.
 fn until_free(left: Duration) -> Duration {
-    left.saturating_add(Duration::from_millis(1)).min(LOOK_EVERY)
+    left.saturating_add(Duration::from_millis(1))
+        .min(LOOK_EVERY)
 }
 
 fn is_transient(error: &Error) -> bool {

@@ -25,7 +25,7 @@ pub struct LockBuilder {
 
 impl LockBuilder {
     const TTL_MIN: Duration = Duration::from_millis(100);
-    const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+    const TTL_MAX: Duration = Duration::from_hours(24);
 
     pub(crate) fn new(
         store: Arc<dyn LockStore>,
@@ -58,7 +58,9 @@ impl LockBuilder {
     pub fn build(self) -> Result<Lock> {
         let name = Name::new(&self.name)?;
         if self.ttl < Self::TTL_MIN || self.ttl > Self::TTL_MAX {
-            return Err(Error::invalid("ttl of a lock must be between 100 ms and 24 h"));
+            return Err(Error::invalid(
+                "ttl of a lock must be between 100 ms and 24 h",
+            ));
         }
         Ok(Lock::new(Shared {
             key: self.keyspace.lock(&name),

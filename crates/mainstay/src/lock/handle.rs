@@ -78,7 +78,9 @@ impl Lock {
     /// when the backend does not answer within the wait and the command timeout.
     pub async fn acquire(&self, wait: Duration) -> Result<Acquire> {
         Ok(match attempt::run(&self.0, wait).await? {
-            Attempt::Taken(taken) => Acquire::Acquired(LockGuard::start(Arc::clone(&self.0), taken)),
+            Attempt::Taken(taken) => {
+                Acquire::Acquired(LockGuard::start(Arc::clone(&self.0), taken))
+            }
             Attempt::Held { left, holder } => Acquire::Held { left, holder },
         })
     }
@@ -131,9 +133,7 @@ impl Lock {
         let lock = &*self.0;
         let sent = lock.clock.now();
         Ok(match lock.store.renew(&lock.key, token, lock.ttl).await? {
-            Renewal::Renewed { fence } => {
-                Some(LockLease::new(token, fence, lock.left_since(sent)))
-            }
+            Renewal::Renewed { fence } => Some(LockLease::new(token, fence, lock.left_since(sent))),
             Renewal::NotHeld => None,
         })
     }

@@ -96,7 +96,10 @@ mod tests {
         assert!(check_token(&"t".repeat(128)).is_ok());
         for token in ["", "a\n", "é", &"t".repeat(129)] {
             let message = check_token(token).unwrap_err().to_string();
-            assert_eq!(message, "lock token must be 1 to 128 printable ASCII characters");
+            assert_eq!(
+                message,
+                "lock token must be 1 to 128 printable ASCII characters"
+            );
         }
     }
 

@@ -43,6 +43,9 @@ mod orphan;
 mod renewal;
 mod validity;
 
+#[cfg(test)]
+mod tests;
+
 pub use builder::LockBuilder;
 pub use fence::Fence;
 pub use guard::{LockGuard, LockLost};

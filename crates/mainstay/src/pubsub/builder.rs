@@ -44,7 +44,7 @@ impl<T> ChannelBuilder<T> {
         }
     }
 
-    /// The CloudEvents source of what is published here; default `mainstay`.
+    /// The `CloudEvents` source of what is published here; default `mainstay`.
     pub fn source(self, source: impl Into<String>) -> Self {
         let source = source.into();
         Self { source, ..self }

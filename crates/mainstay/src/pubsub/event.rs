@@ -10,7 +10,7 @@ use super::wire;
 use crate::error::Result;
 use crate::random;
 
-/// An event: a CloudEvent 1.0 with JSON data.
+/// An event: a `CloudEvent` 1.0 with JSON data.
 ///
 /// ```
 /// use mainstay::pubsub::Event;
@@ -27,11 +27,11 @@ use crate::random;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event<T> {
-    /// Unique with the source; empty for a message that is no CloudEvent.
+    /// Unique with the source; empty for a message that is no `CloudEvent`.
     pub id: String,
-    /// Where it happened; empty until it is published, and for a message that is no CloudEvent.
+    /// Where it happened; empty until it is published, and for a message that is no `CloudEvent`.
     pub source: String,
-    /// What happened: the CloudEvents `type`.
+    /// What happened: the `CloudEvents` `type`.
     pub kind: String,
     /// When it happened, kept in milliseconds; a channel fills it in.
     pub time: Option<SystemTime>,
@@ -100,7 +100,7 @@ impl<T> Event<T> {
 }
 
 impl<T: Serialize> Event<T> {
-    /// The event as structured CloudEvents 1.0 JSON; an empty source is written as `mainstay`.
+    /// The event as structured `CloudEvents` 1.0 JSON; an empty source is written as `mainstay`.
     ///
     /// # Errors
     /// [`Codec`](crate::ErrorKind::Codec) for data without a JSON form;
@@ -114,11 +114,11 @@ impl<T: Serialize> Event<T> {
 impl<T: DeserializeOwned> Event<T> {
     /// Reads an event.
     ///
-    /// JSON that is no CloudEvent (it has no `specversion`) is the data of an event whose kind is
+    /// JSON that is no `CloudEvent` (it has no `specversion`) is the data of an event whose kind is
     /// its `type`, or `message`.
     ///
     /// # Errors
-    /// [`Codec`](crate::ErrorKind::Codec) for what is no JSON, a CloudEvent without its required
+    /// [`Codec`](crate::ErrorKind::Codec) for what is no JSON, a `CloudEvent` without its required
     /// attributes or of another version, and data that is no `T`.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         wire::decode(json)

@@ -1,6 +1,6 @@
 //! Typed events to whoever listens, with a mark wherever some may be missing.
 //!
-//! Events travel as CloudEvents 1.0 JSON on a channel of the plain name, so that any client's
+//! Events travel as `CloudEvents` 1.0 JSON on a channel of the plain name, so that any client's
 //! `SUBSCRIBE` hears them and any client's `PUBLISH` is heard.
 //!
 //! ```

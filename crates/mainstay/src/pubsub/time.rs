@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 pub(super) fn format(time: SystemTime) -> String {
     // Before 1970 or after 9999 there is no such text; the ends of that range stand for it.
     const LAST: Duration = Duration::from_secs(253_402_300_799);
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since.min(LAST)).to_string()
 }
 
@@ -66,7 +68,13 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "now", "2024-05-01", "2024-05-01T12:00:00+1:00", "2024-05-01T12:00:00+99:00"] {
+        for text in [
+            "",
+            "now",
+            "2024-05-01",
+            "2024-05-01T12:00:00+1:00",
+            "2024-05-01T12:00:00+99:00",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

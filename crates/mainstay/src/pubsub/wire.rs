@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 in structured JSON
+//! `CloudEvents` 1.0 in structured JSON
 //! (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
 
 use std::borrow::Cow;
@@ -49,7 +49,7 @@ struct Incoming<'a, T> {
     data: T,
 }
 
-/// Tells a CloudEvent from the JSON of another program.
+/// Tells a `CloudEvent` from the JSON of another program.
 #[derive(Deserialize)]
 struct Probe {
     specversion: Option<IgnoredAny>,
@@ -82,7 +82,11 @@ pub(super) fn encode<T: Serialize>(
         data: &event.data,
     };
     let json = serde_json::to_vec(&outgoing).map_err(|source| {
-        Error::with_source(ErrorKind::Codec, "data of an event has no JSON form", source)
+        Error::with_source(
+            ErrorKind::Codec,
+            "data of an event has no JSON form",
+            source,
+        )
     })?;
     if json.len() > Event::<T>::MAX_BYTES {
         return Err(Error::invalid(format!(
@@ -131,7 +135,11 @@ fn probe(json: &[u8]) -> Result<Option<Probe>> {
 
 fn decode_cloud_event<T: DeserializeOwned>(json: &[u8]) -> Result<Event<T>> {
     let incoming: Incoming<'_, T> = serde_json::from_slice(json).map_err(|source| {
-        Error::with_source(ErrorKind::Codec, "message is not the expected CloudEvent", source)
+        Error::with_source(
+            ErrorKind::Codec,
+            "message is not the expected CloudEvent",
+            source,
+        )
     })?;
     if incoming.specversion != SPECVERSION {
         return Err(Error::new(
@@ -141,7 +149,11 @@ fn decode_cloud_event<T: DeserializeOwned>(json: &[u8]) -> Result<Event<T>> {
     }
     let time = incoming.time.as_deref().map(time::parse).transpose();
     let time = time.map_err(|source| {
-        Error::with_source(ErrorKind::Codec, "time of a CloudEvent is not RFC 3339", source)
+        Error::with_source(
+            ErrorKind::Codec,
+            "time of a CloudEvent is not RFC 3339",
+            source,
+        )
     })?;
     Ok(Event {
         id: incoming.id,
@@ -165,7 +177,9 @@ mod tests {
     #[test]
     fn an_event_is_written_as_a_cloud_event() -> Result<()> {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_714_564_800_250);
-        let event = Event::new("alarm.raised", 95).with_id("7").with_subject("valve");
+        let event = Event::new("alarm.raised", 95)
+            .with_id("7")
+            .with_subject("valve");
         let written: Value = serde_json::from_slice(&encode(&event, "boiler", Some(now))?).unwrap();
         let expected = json!({
             "specversion": "1.0",
@@ -188,7 +202,10 @@ mod tests {
             .with_time(SystemTime::UNIX_EPOCH)
             .with_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
-        assert_eq!(decode::<i32>(&encode(&event, "boiler", Some(later))?)?, event);
+        assert_eq!(
+            decode::<i32>(&encode(&event, "boiler", Some(later))?)?,
+            event
+        );
         Ok(())
     }
 
@@ -204,7 +221,11 @@ mod tests {
             let event = decode::<Value>(json.as_bytes())?;
             let whole: Value = serde_json::from_str(json).unwrap();
             assert_eq!((event.kind.as_str(), event.data), (kind, whole), "{json}");
-            assert_eq!((event.id.as_str(), event.source.as_str()), ("", ""), "{json}");
+            assert_eq!(
+                (event.id.as_str(), event.source.as_str()),
+                ("", ""),
+                "{json}"
+            );
         }
         Ok(())
     }
@@ -217,8 +238,14 @@ mod tests {
         for (json, message) in [
             ("{".to_owned(), "message is not JSON"),
             ("nonsense".to_owned(), "message is not the expected JSON"),
-            (r#"{"type":"x"}"#.to_owned(), "message is not the expected JSON"),
-            (event(r#","time":"noon""#), "time of a CloudEvent is not RFC 3339"),
+            (
+                r#"{"type":"x"}"#.to_owned(),
+                "message is not the expected JSON",
+            ),
+            (
+                event(r#","time":"noon""#),
+                "time of a CloudEvent is not RFC 3339",
+            ),
             (
                 event("").replace("1.0", "0.3"),
                 "CloudEvent has a specversion other than 1.0",
@@ -242,7 +269,10 @@ mod tests {
     fn an_event_above_one_mebibyte_is_refused() {
         let error = encode(&Event::new("x", "d".repeat(1024 * 1024)), "s", None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.to_string(), "event is longer than 1048576 bytes as JSON");
+        assert_eq!(
+            error.to_string(),
+            "event is longer than 1048576 bytes as JSON"
+        );
     }
 
     #[test]

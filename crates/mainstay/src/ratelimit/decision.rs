@@ -62,7 +62,9 @@ impl Decision {
         Self::Denied {
             limit,
             remaining: take.remaining,
-            retry_after: take.retry_after.map_or(RetryAfter::Never, RetryAfter::After),
+            retry_after: take
+                .retry_after
+                .map_or(RetryAfter::Never, RetryAfter::After),
             reset_after: take.reset_after,
             decided_at: take.at,
         }

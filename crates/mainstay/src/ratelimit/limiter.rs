@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use metrics::counter;
+use metrics::{SharedString, counter};
 
 use super::{Decision, Policy};
 use crate::backend::{Demand, LimitStore};
@@ -19,6 +19,7 @@ pub struct Limiter {
     store: Arc<dyn LimitStore>,
     keyspace: Keyspace,
     policy: Arc<Policy>,
+    label: SharedString,
 }
 
 impl Limiter {
@@ -26,6 +27,7 @@ impl Limiter {
         Self {
             store,
             keyspace,
+            label: SharedString::from_shared(policy.name().as_str().into()),
             policy: Arc::new(policy),
         }
     }
@@ -78,13 +80,13 @@ impl Limiter {
         } else {
             "denied"
         };
-        let policy = self.policy.name().to_string();
+        let policy = self.label.clone();
         counter!("mainstay_limit_decisions_total", "policy" => policy, "decision" => name)
             .increment(1);
         Ok(decision)
     }
 
-    /// Looks without charging: always [`Allowed`](Decision::Allowed), with what remains.
+    /// Looks without charging: what remains, and when nothing is counted any more.
     ///
     /// Cancel safe.
     ///
@@ -105,7 +107,10 @@ impl Limiter {
         };
         let takes = self.store.take(&[demand]).await?;
         let take = takes.first().ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "limit store gave no answer to one demand")
+            Error::new(
+                ErrorKind::Corrupt,
+                "limit store gave no answer to one demand",
+            )
         })?;
         Ok(Decision::new(self.policy.limit(), take))
     }

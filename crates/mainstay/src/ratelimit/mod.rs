@@ -8,7 +8,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> mainstay::Result<()> {
 //! let stay = Mainstay::memory();
-//! let limiter = stay.limiter(Policy::window("export", 2, Duration::from_secs(60))?);
+//! let limiter = stay.limiter(Policy::window("export", 2, Duration::from_mins(1))?);
 //! assert!(limiter.check("ada").await?.is_allowed());
 //! assert!(limiter.check("ada").await?.is_allowed());
 //! match limiter.check("ada").await? {

@@ -17,7 +17,7 @@ use crate::key::Name;
 /// use mainstay::ratelimit::Policy;
 ///
 /// let policy: Policy = "api=100/1m".parse()?;
-/// assert_eq!(policy, Policy::window("api", 100, Duration::from_secs(60))?);
+/// assert_eq!(policy, Policy::window("api", 100, Duration::from_mins(1))?);
 /// assert!("api=100/1m:fixed".parse::<Policy>().is_err());
 /// # Ok::<(), mainstay::Error>(())
 /// ```
@@ -68,8 +68,11 @@ impl FromStr for Policy {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let malformed =
-            || Error::invalid(format!("policy {text:?} is not of the form name=limit/period"));
+        let malformed = || {
+            Error::invalid(format!(
+                "policy {text:?} is not of the form name=limit/period"
+            ))
+        };
         let (name, rest) = text.split_once('=').ok_or_else(malformed)?;
         let (quota, algorithm) = rest.split_once(':').unwrap_or((rest, "window"));
         if algorithm != "window" {
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn text_and_constructor_agree() -> Result<()> {
-        let expected = Policy::window("api", 100, Duration::from_secs(60))?;
+        let expected = Policy::window("api", 100, Duration::from_mins(1))?;
         for text in ["api=100/1m", "api=100/1m:window", "api = 100 / 60s"] {
             assert_eq!(text.parse::<Policy>()?, expected, "{text}");
         }
@@ -108,17 +111,29 @@ mod tests {
     fn what_is_wrong_with_a_policy_is_named() {
         for (text, expected) in [
             ("api", "policy \"api\" is not of the form name=limit/period"),
-            ("api=100", "policy \"api=100\" is not of the form name=limit/period"),
+            (
+                "api=100",
+                "policy \"api=100\" is not of the form name=limit/period",
+            ),
             ("api=x/1m", "limit of policy \"api\" is not a whole number"),
             ("api=-1/1m", "limit of policy \"api\" is not a whole number"),
-            ("api=1/m", "period of policy \"api\" is not a duration such as 1m or 250ms"),
+            (
+                "api=1/m",
+                "period of policy \"api\" is not a duration such as 1m or 250ms",
+            ),
             ("api=0/1m", "limit is 0: it must be at least 1"),
-            ("api=1/0s", "period of a limit must be between 1 ms and 366 days"),
+            (
+                "api=1/0s",
+                "period of a limit must be between 1 ms and 366 days",
+            ),
             (
                 "api=1/1m:gcra",
                 "policy \"api\" has the unknown algorithm \"gcra\": allowed is window",
             ),
-            ("a{=1/1m", "name holds '{': letters, digits and . _ - / are allowed"),
+            (
+                "a{=1/1m",
+                "name holds '{': letters, digits and . _ - / are allowed",
+            ),
         ] {
             assert_eq!(text.parse::<Policy>().unwrap_err().to_string(), expected);
         }

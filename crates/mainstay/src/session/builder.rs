@@ -29,8 +29,8 @@ impl<T> SessionsBuilder<T> {
         Self {
             store,
             keyspace,
-            idle: Duration::from_secs(3600),
-            absolute: Duration::from_secs(24 * 3600),
+            idle: Duration::from_hours(1),
+            absolute: Duration::from_hours(24),
             tagger: Tagger::new(&[]),
             codec: Json,
             data: PhantomData,

@@ -90,7 +90,7 @@ impl<T> Sessions<T> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> mainstay::Result<()> {
     /// let sessions = mainstay::Mainstay::memory().sessions::<()>().build()?;
-    /// let (idle, absolute) = (Duration::from_secs(60), Duration::from_secs(300));
+    /// let (idle, absolute) = (Duration::from_mins(1), Duration::from_secs(300));
     /// let issued = sessions.create_with("ada", &(), idle, absolute).await?;
     /// assert_eq!(issued.expires_in, idle);
     /// assert!(sessions.create_with("ada", &(), absolute, idle).await.is_err());

@@ -150,7 +150,10 @@ mod tests {
     #[test]
     fn tag_and_hash_are_the_documented_digests() -> Result<()> {
         // printf %s ada | openssl dgst -sha256 -hmac secret -binary | head -c 12 | basenc --base64url
-        assert_eq!(Tagger::new(b"secret").tag("ada").as_str(), "PDBIYUDif2-LCepp");
+        assert_eq!(
+            Tagger::new(b"secret").tag("ada").as_str(),
+            "PDBIYUDif2-LCepp"
+        );
         // head -c 36 /dev/zero | openssl dgst -sha256 -binary | head -c 24 | basenc --base64url
         let zeros = SessionId::parse(&"A".repeat(48))?;
         assert_eq!(zeros.hash(), "bbZf1Z_TVvZykUBXG1vNa7O4NJKhbhvw");

@@ -71,7 +71,8 @@ impl Feed {
                     }
                     item = timeout(HEARTBEAT, self.subscriber.next()) => item,
                 };
-                let text = item.map_or_else(|_| frame::comment("heartbeat"), |item| self.item(item));
+                let text =
+                    item.map_or_else(|_| frame::comment("heartbeat"), |item| self.item(item));
                 Some(text.into())
             }
             Next::End => None,

@@ -27,11 +27,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/v1/stream", get(stream))
 }
 
-async fn stream(
-    State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+async fn stream(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let names = channels(&Query::of(&uri, &["channel"])?)?;
     let resuming = headers
         .get(LAST_EVENT_ID)

@@ -63,7 +63,7 @@ impl LimitStore for MemoryLimits {
                 reset_after,
                 at,
             });
-            if (charged || view.stepped_back())
+            if (charged || view.rebased())
                 && let Some(history) = view.into_history()
             {
                 histories.insert(at, demand.key.clone(), history, at + reset_after);

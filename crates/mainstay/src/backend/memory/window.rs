@@ -30,15 +30,14 @@ pub(super) struct View {
     /// By age in buckets; the current one first.
     counts: [u64; SLOTS],
     used: u64,
-    stepped_back: bool,
+    rebased: bool,
 }
 
 impl View {
     /// Looks at a history at `now_micros` since 1970.
     ///
-    /// After the clock stepped back, the newest bucket counts as of now and the older ones keep
-    /// their distance to it. Under another bucket width (the policy was changed), all that was
-    /// counted counts as of now.
+    /// After the clock stepped back, and under another bucket width (the policy was changed), all
+    /// that still counts does so as of now.
     pub(super) fn new(window: Window, now_micros: u64, history: Option<&History>) -> Self {
         let bucket_micros = window.bucket_micros();
         let mut view = Self {
@@ -48,7 +47,7 @@ impl View {
             current: now_micros / bucket_micros,
             counts: [0; SLOTS],
             used: 0,
-            stepped_back: false,
+            rebased: false,
         };
         if let Some(history) = history {
             view.read(history);
@@ -58,11 +57,11 @@ impl View {
 
     fn read(&mut self, history: &History) {
         let passed = (self.now_micros / history.bucket_micros).checked_sub(history.newest);
-        self.stepped_back = passed.is_none();
+        self.rebased = passed.is_none() || history.bucket_micros != self.bucket_micros;
         let shift = usize::try_from(passed.unwrap_or(0)).unwrap_or(usize::MAX);
         let alive = history.counts.iter().take(SLOTS.saturating_sub(shift));
         self.used = alive.clone().sum();
-        if history.bucket_micros == self.bucket_micros {
+        if !self.rebased {
             for (slot, count) in self.counts.iter_mut().skip(shift).zip(alive) {
                 *slot = *count;
             }
@@ -85,9 +84,10 @@ impl View {
         self.used += cost;
     }
 
-    /// Whether the history is of a later time than now, and so has to be kept anew.
-    pub(super) fn stepped_back(&self) -> bool {
-        self.stepped_back
+    /// Whether the history was moved to now, and so has to be kept anew even if nothing is charged:
+    /// otherwise it would count as of now at every look, and never leave.
+    pub(super) fn rebased(&self) -> bool {
+        self.rebased
     }
 
     /// What is left of the limit.

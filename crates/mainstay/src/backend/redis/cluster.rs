@@ -118,23 +118,20 @@ impl Cluster {
             let Err(failure) = outcome else {
                 return outcome;
             };
-            match redirection(&failure) {
-                Some((target, how)) => {
-                    asking = how == Redirect::Ask;
-                    if !asking {
-                        self.refresh.notify_one();
-                    }
-                    address = target;
-                    // A node that was not known so far: its link is only starting.
-                    let _not_up = self.link(&address).wait_up(deadline).await;
+            let Some((target, how)) = redirection(&failure) else {
+                if failure.may_pass() {
+                    self.refresh.notify_one();
                 }
-                None => {
-                    if failure.may_pass() {
-                        self.refresh.notify_one();
-                    }
-                    return Err(failure);
-                }
+                return Err(failure);
+            };
+            asking = how == Redirect::Ask;
+            if !asking {
+                self.refresh.notify_one();
             }
+            address = target;
+            // The link to a node that was not known so far is only starting. When it does not
+            // come up, the call itself says so.
+            let _not_up = self.link(&address).wait_up(deadline).await;
         }
         Err(Failure::Down(Some(RedisError::from((
             ErrorKind::Server(ServerErrorKind::Moved),

@@ -96,14 +96,9 @@ fn classify(error: &RedisError) -> ErrorKind {
             | ServerErrorKind::Moved
             | ServerErrorKind::Ask
             | ServerErrorKind::ReadOnly => ErrorKind::Unavailable,
-            ServerErrorKind::ResponseError
-            | ServerErrorKind::ExecAbort
-            | ServerErrorKind::NoScript
-            | ServerErrorKind::NotBusy
-            | ServerErrorKind::NoSub
-            | ServerErrorKind::NoPerm => ErrorKind::Refused,
             ServerErrorKind::CrossSlot => ErrorKind::Corrupt,
-            // The driver's enum may grow; a code it learns later is a refusal until we know it.
+            // ERR, EXECABORT, NOSCRIPT, NOTBUSY, NOSUB, NOPERM; and since the driver's enum may
+            // grow, a code that it learns later is a refusal until we know it.
             _ => ErrorKind::Refused,
         },
         DriverKind::Extension => match error.code() {
@@ -118,10 +113,7 @@ fn classify(error: &RedisError) -> ErrorKind {
         | DriverKind::EmptySentinelList => ErrorKind::Unavailable,
         DriverKind::AuthenticationFailed | DriverKind::InvalidClientConfig => ErrorKind::Refused,
         DriverKind::RESP3NotSupported => ErrorKind::Unsupported,
-        DriverKind::Parse | DriverKind::UnexpectedReturnType | DriverKind::Client => {
-            ErrorKind::Corrupt
-        }
-        // As above: the driver's enum may grow.
+        // Replies that cannot be read: Parse, UnexpectedReturnType, Client. As above, open.
         _ => ErrorKind::Corrupt,
     }
 }

@@ -48,8 +48,9 @@ fn wakeup_channel(key: &StoreKey) -> StoreKey {
     key.sibling("w")
 }
 
-fn keep() -> String {
-    KEEP_FENCE.as_millis().to_string()
+/// The hash outlives the lock, whatever its TTL.
+fn keep(ttl: Duration) -> String {
+    (KEEP_FENCE + ttl).as_millis().to_string()
 }
 
 #[async_trait]
@@ -64,7 +65,7 @@ impl LockStore for RedisLocks {
                     hold.owner.as_bytes(),
                     millis(hold.ttl).as_bytes(),
                     hold.holder.as_bytes(),
-                    keep().as_bytes(),
+                    keep(hold.ttl.as_duration()).as_bytes(),
                 ],
                 Effect::Idempotent,
             )
@@ -93,7 +94,7 @@ impl LockStore for RedisLocks {
             .eval(
                 &script::LOCK_RENEW,
                 &[key.as_str(), &fence_key(key)],
-                &[owner.as_bytes(), millis(ttl).as_bytes(), keep().as_bytes()],
+                &[owner.as_bytes(), millis(ttl).as_bytes(), keep(ttl.as_duration()).as_bytes()],
                 Effect::Idempotent,
             )
             .await?;
@@ -114,7 +115,7 @@ impl LockStore for RedisLocks {
                 &[
                     owner.as_bytes(),
                     wakeup_channel(key).as_str().as_bytes(),
-                    keep().as_bytes(),
+                    keep(Duration::ZERO).as_bytes(),
                 ],
                 Effect::Idempotent,
             )

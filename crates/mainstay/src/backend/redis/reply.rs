@@ -25,8 +25,7 @@ pub(crate) fn fields<const N: usize>(value: Value) -> Result<[Value; N]> {
 /// An array of any length.
 pub(crate) fn list(value: Value) -> Result<Vec<Value>> {
     match value {
-        Value::Array(items) => Ok(items),
-        Value::Set(items) => Ok(items),
+        Value::Array(items) | Value::Set(items) => Ok(items),
         _ => Err(wrong("an array")),
     }
 }
@@ -58,7 +57,7 @@ pub(crate) fn bytes(value: Value) -> Result<Bytes> {
 /// Text.
 pub(crate) fn text(value: Value) -> Result<String> {
     match value {
-        Value::SimpleString(text) => Ok(text),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Ok(text),
         other => String::from_utf8(bytes(other)?.into()).map_err(|_| wrong("UTF-8 text")),
     }
 }

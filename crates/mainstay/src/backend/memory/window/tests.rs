@@ -39,12 +39,11 @@ impl Oracle {
         }
     }
 
-    /// Moves the newest charge's bucket, and all others with it, to the bucket of an earlier now.
+    /// Once the newest charge's bucket is ahead of an earlier now, all charges count as of then.
     fn step_back_to(&mut self, window: Window, now: u64) {
         let width = window.bucket_micros();
-        let newest = self.0.iter().map(|(at, _)| at / width).max();
-        if let Some(ahead) = newest.and_then(|newest| newest.checked_sub(now / width)) {
-            self.0.iter_mut().for_each(|(at, _)| *at -= ahead * width);
+        if self.0.iter().any(|(at, _)| at / width > now / width) {
+            self.0.iter_mut().for_each(|(at, _)| *at = now);
         }
     }
 }
@@ -56,7 +55,7 @@ fn take(window: Window, now: u64, cost: u32, kept: &mut Option<History>) -> (boo
     let admitted = view.admits(cost);
     if admitted && cost > 0 {
         view.charge(cost);
-    } else if !view.stepped_back() {
+    } else if !view.rebased() {
         return (admitted, seen);
     }
     *kept = view.into_history();
@@ -146,19 +145,16 @@ proptest! {
     }
 
     #[test]
-    fn a_clock_that_steps_back_locks_out_for_a_period_at_most_and_shortens_it_by_a_bucket_at_most(
+    fn a_clock_that_steps_back_locks_out_for_a_period_at_most_and_admits_no_more_than_the_limit(
         (window, period, steps) in run(),
     ) {
         let (mut kept, mut oracle, mut now) = (None, Oracle::default(), START);
         // The time that really passed, which no step of the clock changes.
         let (mut real, mut charges) = (START, Vec::new());
-        // A charge may count up to a bucket less for each step that comes after it.
-        let mut lost = 0;
         for (pause, cost, back) in steps {
             if back {
                 now -= pause;
                 oracle.step_back_to(window, now);
-                lost += window.bucket_micros();
             } else {
                 now += pause;
                 real += pause;
@@ -168,8 +164,8 @@ proptest! {
             prop_assert_eq!(view.used, used);
             if admitted {
                 oracle.charge(window, now, cost);
-                charges.push((real + lost, u64::from(cost)));
-                let within = charges.iter().filter(|(at, _)| *at + period > real + lost);
+                charges.push((real, u64::from(cost)));
+                let within = charges.iter().filter(|(at, _)| *at + period > real);
                 let within: u64 = within.map(|(_, cost)| cost).sum();
                 prop_assert!(within <= u64::from(window.limit()));
             } else {
@@ -198,6 +194,15 @@ fn under_another_width_the_whole_history_counts_as_of_now() {
     let gone = (later / width + Window::BUCKETS + 1) * width;
     assert_eq!(View::new(second, gone - 1, kept.as_ref()).remaining(), 2);
     assert_eq!(View::new(second, gone, kept.as_ref()).remaining(), 10);
+}
+
+#[test]
+fn a_denied_call_under_another_width_still_ages() {
+    let (hour, second) = (window(10, 3_600_000), window(10, 1_000));
+    let mut kept = None;
+    assert!(take(hour, START, 10, &mut kept).0);
+    assert!(!take(second, START + 1, 1, &mut kept).0);
+    assert!(take(second, START + 1_100_000, 1, &mut kept).0);
 }
 
 #[test]

@@ -191,12 +191,9 @@ impl Link {
             }
             LinkState::Down(None) | LinkState::Up { .. } => None,
         };
-        loop {
-            let seen = timeout_at(deadline, state.wait_for(|s| s.is_up() || refused(s).is_some()));
-            match seen.await {
-                Ok(Ok(state)) => return refused(&state).map_or(Ok(()), Err),
-                Ok(Err(_)) | Err(_) => break,
-            }
+        let settled = state.wait_for(|state| state.is_up() || refused(state).is_some());
+        if let Ok(Ok(state)) = timeout_at(deadline, settled).await {
+            return refused(&state).map_or(Ok(()), Err);
         }
         Err(match &*self.state.borrow() {
             LinkState::Down(Some(error)) => connecting(error.clone()),

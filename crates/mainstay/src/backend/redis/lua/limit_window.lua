@@ -9,9 +9,9 @@ local BUCKETS = 60
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
-local function read(key, width, current)
+local function read(key, width)
   -- counts[age + 1] belongs to the bucket `age` before the current one
-  local counts, used, stepped_back = {}, 0, false
+  local counts, used, rebased = {}, 0, false
   for age = 0, BUCKETS do
     counts[age + 1] = 0
   end
@@ -19,22 +19,22 @@ local function read(key, width, current)
   if packed then
     local state = cmsgpack.unpack(packed)
     local shift = math.floor(now / state[1]) - state[2]
-    if shift < 0 then
-      -- The clock stepped back: what was counted counts as of now.
-      shift, stepped_back = 0, true
-    end
+    -- After the clock stepped back, and under another width (the policy was changed), all that
+    -- still counts does so as of now. That is kept even if nothing is charged: otherwise it would
+    -- count as of now at every look, and never leave.
+    rebased = shift < 0 or state[1] ~= width
+    shift = math.max(shift, 0)
     for i = 3, #state do
       local age = i - 3 + shift
       if age > BUCKETS then
         break
       end
-      -- Under another width (the policy was changed) the whole history counts as of now.
-      local slot = state[1] == width and age or 0
+      local slot = rebased and 0 or age
       counts[slot + 1] = counts[slot + 1] + state[i]
       used = used + state[i]
     end
   end
-  return counts, used, stepped_back
+  return counts, used, rebased
 end
 
 -- Microseconds until the bucket of this age no longer counts.
@@ -64,11 +64,11 @@ local windows, all_admitted = {}, true
 for i = 1, #KEYS do
   local limit, width, cost = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
   local current = math.floor(now / width)
-  local counts, used, stepped_back = read(KEYS[i], width, current)
+  local counts, used, rebased = read(KEYS[i], width)
   local admitted = used + cost <= limit
   all_admitted = all_admitted and admitted
   windows[i] = {limit = limit, width = width, cost = cost, current = current, counts = counts,
-    used = used, stepped_back = stepped_back, admitted = admitted}
+    used = used, rebased = rebased, admitted = admitted}
 end
 
 local answer = {now}
@@ -78,7 +78,7 @@ for i = 1, #KEYS do
     w.counts[1] = w.counts[1] + w.cost
     w.used = w.used + w.cost
     write(KEYS[i], w.counts, w.width, w.current)
-  elseif w.stepped_back then
+  elseif w.rebased then
     write(KEYS[i], w.counts, w.width, w.current)
   end
   local retry = 0

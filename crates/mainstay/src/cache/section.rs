@@ -1,10 +1,9 @@
 //! The entries of one cache in its store, and what is counted about them.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use metrics::counter;
+use metrics::{SharedString, counter};
 
 use crate::backend::CacheStore;
 use crate::codec::Codec;
@@ -13,18 +12,36 @@ use crate::key::{AsKey, Keyspace, Name, StoreKey};
 use crate::ttl::Ttl;
 
 /// What a cache and its loads share.
-pub(super) struct Shelf<T> {
+pub(super) struct Section<T> {
     pub(super) name: Name,
-    pub(super) keyspace: Keyspace,
+    label: SharedString,
+    keyspace: Keyspace,
     pub(super) store: Arc<dyn CacheStore>,
     pub(super) codec: Box<dyn Codec<T>>,
     pub(super) ttl: Ttl,
 }
 
-impl<T> Shelf<T> {
+impl<T> Section<T> {
+    pub(super) fn new(
+        name: Name,
+        keyspace: Keyspace,
+        store: Arc<dyn CacheStore>,
+        codec: Box<dyn Codec<T>>,
+        ttl: Ttl,
+    ) -> Self {
+        let label = SharedString::from_shared(name.as_str().into());
+        Self {
+            name,
+            label,
+            keyspace,
+            store,
+            codec,
+            ttl,
+        }
+    }
+
     pub(super) fn key(&self, key: impl AsKey) -> Result<StoreKey> {
-        let key: Cow<'_, _> = key.as_key()?;
-        Ok(self.keyspace.cache(&self.name, &key))
+        Ok(self.keyspace.cache(&self.name, &*key.as_key()?))
     }
 
     /// The value in `bytes`; `None`, counted and logged, for bytes of another shape.
@@ -33,7 +50,8 @@ impl<T> Shelf<T> {
             Ok(value) => Some(value),
             Err(error) => {
                 tracing::debug!(cache = %self.name, %error, "entry does not decode: a miss");
-                counter!("mainstay_cache_undecodable_total", "cache" => self.label()).increment(1);
+                counter!("mainstay_cache_undecodable_total", "cache" => self.label.clone())
+                    .increment(1);
                 None
             }
         }
@@ -47,18 +65,14 @@ impl<T> Shelf<T> {
 
     pub(super) fn counted<V>(&self, found: Option<V>) -> Option<V> {
         if found.is_some() {
-            counter!("mainstay_cache_hits_total", "cache" => self.label()).increment(1);
+            counter!("mainstay_cache_hits_total", "cache" => self.label.clone()).increment(1);
         } else {
-            counter!("mainstay_cache_misses_total", "cache" => self.label()).increment(1);
+            counter!("mainstay_cache_misses_total", "cache" => self.label.clone()).increment(1);
         }
         found
     }
 
     pub(super) fn count_load(&self) {
-        counter!("mainstay_cache_loads_total", "cache" => self.label()).increment(1);
-    }
-
-    fn label(&self) -> String {
-        self.name.to_string()
+        counter!("mainstay_cache_loads_total", "cache" => self.label.clone()).increment(1);
     }
 }

@@ -1,0 +1,65 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use reqwest::Method;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::server::Server;
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_one_span_without_keys_values_or_ids() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .with_span_events(FmtSpan::CLOSE)
+        .finish();
+    let _here = tracing::subscriber::set_default(subscriber);
+
+    let server = Server::start().await;
+    server
+        .put("/v1/cache/c/hidden-key?ttl=59s", "hidden-value")
+        .await;
+    server.get("/v1/cache/c/hidden-key?hidden=hidden").await;
+    server
+        .post("/v1/sessions", &json!({"user": "hidden-user"}))
+        .await;
+    let session = server.request(Method::GET, "/v1/sessions/current");
+    session.bearer_auth("hidden-id").send().await.unwrap();
+
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(!text.contains("hidden") && !text.contains("59s"), "{text}");
+    for fields in [
+        "method=\"PUT\" route=\"/v1/cache/{cache}/{key}\" status=204 latency_ms=",
+        "method=\"GET\" route=\"/v1/cache/{cache}/{key}\" status=400 latency_ms=",
+        "method=\"POST\" route=\"/v1/sessions\" status=201 latency_ms=",
+        "method=\"GET\" route=\"/v1/sessions/current\" status=401 latency_ms=",
+    ] {
+        assert_eq!(text.matches(fields).count(), 1, "{fields}\n{text}");
+    }
+}
