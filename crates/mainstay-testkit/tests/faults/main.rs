@@ -45,10 +45,8 @@ async fn connect(url: &str) -> Mainstay {
 /// Awaits a call; panics when it takes longer than a call may.
 async fn in_time<T>(what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
     let before = Instant::now();
-    match timeout(COMMAND_TIMEOUT + SLACK, call).await {
-        Ok(outcome) => outcome,
-        Err(_elapsed) => panic!("{what} hangs: no answer for {:?}", before.elapsed()),
-    }
+    let answered = timeout(COMMAND_TIMEOUT + SLACK, call).await;
+    answered.unwrap_or_else(|_| panic!("{what} hangs: no answer for {:?}", before.elapsed()))
 }
 
 /// Stamps each `async fn(Flavor)` as a test on a Redis and on a Valkey server.
