@@ -16,6 +16,10 @@ Examples:
 Exit codes: 0 done, 1 the answer is no (a miss, a denial), 2 an error.
 `mainstay lock run` has more: see its help.";
 
+const URL_HELP: &str = "\
+Backend: memory:, redis://, rediss://, unix://, redis-cluster:// or redis-sentinel://; \
+without it REDIS_URL, or REDIS_HOST with REDIS_PORT and REDIS_PASSWORD, else memory:";
+
 /// Caching, sessions, pub/sub, rate limits and locks, over memory, Redis or Valkey.
 #[derive(Parser)]
 #[command(name = "mainstay", version, after_help = EXAMPLES, max_term_width = 100)]
@@ -30,9 +34,7 @@ pub(crate) struct Arguments {
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Backend: memory:, redis://, rediss://, unix://, redis-cluster:// or redis-sentinel://;
-    /// without it REDIS_URL or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD, else memory:
-    #[arg(long, global = true, env = "MAINSTAY_URL", hide_env_values = true)]
+    #[arg(long, global = true, env = "MAINSTAY_URL", hide_env_values = true, help = URL_HELP)]
     pub(crate) url: Option<String>,
     /// Prefix that keeps this application's keys apart
     #[arg(long, global = true, value_name = "NAME")]

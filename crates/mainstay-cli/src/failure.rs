@@ -12,6 +12,9 @@ pub(crate) enum Failure {
     /// The library's error.
     #[error(transparent)]
     Backend(#[from] mainstay::Error),
+    /// The server does not start.
+    #[error(transparent)]
+    Serve(#[from] mainstay_server::ServeError),
     /// The command line asks for what cannot be; says what to do.
     #[error("{0}")]
     Usage(String),

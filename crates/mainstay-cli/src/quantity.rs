@@ -50,7 +50,10 @@ mod tests {
     fn a_duration_needs_a_unit_and_no_sign() {
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
         for wrong in ["-5s", "5", "", "soon"] {
-            assert!(duration(wrong).unwrap_err().contains("with a unit"), "{wrong}");
+            assert!(
+                duration(wrong).unwrap_err().contains("with a unit"),
+                "{wrong}"
+            );
         }
     }
 
@@ -59,7 +62,10 @@ mod tests {
         assert_eq!(bytes("4096"), Ok(4096));
         assert_eq!(bytes("1MiB"), Ok(1_048_576));
         for wrong in ["0", "-1", "1MB", "", "KiB", "99999999999GiB"] {
-            assert!(bytes(wrong).unwrap_err().contains("number of bytes"), "{wrong}");
+            assert!(
+                bytes(wrong).unwrap_err().contains("number of bytes"),
+                "{wrong}"
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 use std::env;
 
 use mainstay::{Mainstay, Namespace, Options};
-use url::Url;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::arguments::Global;
 use crate::failure::Failure;
@@ -21,14 +21,14 @@ impl Global {
     }
 
     /// The backend's URL, by the same rules as [`Mainstay::from_env`].
-    pub(crate) fn backend_url(&self) -> Result<String, Failure> {
+    pub(crate) fn backend_url(&self) -> String {
         // MAINSTAY_URL is in `url` already.
         resolve(self.url.as_deref(), |name| env::var(name).ok())
     }
 
     /// Connects to a backend that outlives this process.
     pub(crate) async fn connect(&self) -> Result<Mainstay, Failure> {
-        let url = self.backend_url()?;
+        let url = self.backend_url();
         if url.split(['?', '/']).next() == Some(MEMORY) {
             return Err(Failure::Usage(
                 "the memory backend lives inside one process: pass --url redis://host:port or \
@@ -40,29 +40,27 @@ impl Global {
     }
 }
 
-fn resolve(
-    flag: Option<&str>,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<String, Failure> {
+fn resolve(flag: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> String {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     if let Some(url) = flag.filter(|url| !url.is_empty()) {
-        return Ok(url.to_owned());
+        return url.to_owned();
     }
     if let Some(url) = variable("REDIS_URL") {
-        return Ok(url);
+        return url;
     }
     let Some(host) = variable("REDIS_HOST") else {
-        return Ok(MEMORY.to_owned());
+        return MEMORY.to_owned();
+    };
+    let host = if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host
     };
     let port = variable("REDIS_PORT").unwrap_or_else(|| "6379".to_owned());
-    let mut url = Url::parse(&format!("redis://{host}:{port}")).map_err(|error| {
-        Failure::Usage(format!("REDIS_HOST and REDIS_PORT do not name a server: {error}"))
-    })?;
-    let password = variable("REDIS_PASSWORD");
-    if url.set_password(password.as_deref()).is_err() {
-        return Err(Failure::Usage("REDIS_HOST is empty".to_owned()));
-    }
-    Ok(url.into())
+    let login = variable("REDIS_PASSWORD").map_or_else(String::new, |password| {
+        format!(":{}@", utf8_percent_encode(&password, NON_ALPHANUMERIC))
+    });
+    format!("redis://{login}{host}:{port}")
 }
 
 #[cfg(test)]
@@ -74,7 +72,7 @@ mod tests {
             let found = set.iter().find(|(set, _)| *set == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        resolve(flag, variable).unwrap()
+        resolve(flag, variable)
     }
 
     #[test]
@@ -88,7 +86,11 @@ mod tests {
 
     #[test]
     fn a_password_from_the_environment_is_escaped() {
-        let set = [("REDIS_HOST", "c"), ("REDIS_PORT", "1"), ("REDIS_PASSWORD", "p@s/s")];
+        let set = [
+            ("REDIS_HOST", "c"),
+            ("REDIS_PORT", "1"),
+            ("REDIS_PASSWORD", "p@s/s"),
+        ];
         assert_eq!(resolved(None, &set), "redis://:p%40s%2Fs@c:1");
     }
 }

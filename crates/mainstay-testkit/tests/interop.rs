@@ -61,7 +61,7 @@ async fn take(stay: &Mainstay) -> LockGuard {
     let lock = stay.lock("report").build().unwrap();
     match lock.acquire(BOUND).await.unwrap() {
         Acquire::Acquired(guard) => guard,
-        other => panic!("not acquired: {other:?}"),
+        other @ Acquire::Held { .. } => panic!("not acquired: {other:?}"),
     }
 }
 

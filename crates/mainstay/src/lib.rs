@@ -75,3 +75,8 @@ pub use client::{Mainstay, Options};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use key::{AsKey, Key, Name, Namespace, StoreKey};
 pub use ttl::Ttl;
+
+/// The README's example runs with the documentation's own.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

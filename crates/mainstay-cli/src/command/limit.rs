@@ -89,9 +89,10 @@ fn describe(decision: &Decision) -> (Value, String) {
             ..
         } => {
             let (retry_after_ms, retry) = match retry_after {
-                RetryAfter::After(wait) => {
-                    (Some(millis(wait)), format!("retry after {}", for_people(wait)))
-                }
+                RetryAfter::After(wait) => (
+                    Some(millis(wait)),
+                    format!("retry after {}", for_people(wait)),
+                ),
                 RetryAfter::Never => (None, "the cost is above the limit".to_owned()),
             };
             (
@@ -105,6 +106,9 @@ fn describe(decision: &Decision) -> (Value, String) {
                 format!("denied: {remaining} of {limit} remaining, {retry}"),
             )
         }
-        _ => (json!({ "allowed": decision.is_allowed() }), "no details".to_owned()),
+        _ => (
+            json!({ "allowed": decision.is_allowed() }),
+            "no details".to_owned(),
+        ),
     }
 }

@@ -145,7 +145,9 @@ impl Run {
         if release(guard, name).await && in_time {
             return child::exit_code(status);
         }
-        complain(format_args!("lock {name} was lost before the command ended ({status})"));
+        complain(format_args!(
+            "lock {name} was lost before the command ended ({status})"
+        ));
         ExitCode::from(LOST)
     }
 }
@@ -158,7 +160,9 @@ async fn release(guard: LockGuard, name: &Name) -> bool {
         Err(error) => {
             // It was held until now, and its ttl frees it.
             let report = Failure::from(error).report();
-            complain(format_args!("lock {name} stays held until its ttl ends: {report}"));
+            complain(format_args!(
+                "lock {name} stays held until its ttl ends: {report}"
+            ));
             true
         }
     }

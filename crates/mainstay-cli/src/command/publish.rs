@@ -29,7 +29,11 @@ pub(crate) struct Publish {
     #[arg(value_name = "TYPE")]
     kind: String,
     /// The event's data as JSON; - reads it from standard input
-    #[arg(default_value = "null", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        default_value = "null",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     data: String,
 }
 

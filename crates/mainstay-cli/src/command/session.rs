@@ -78,8 +78,13 @@ async fn list(user: &str, global: &Global) -> Result<ExitCode, Failure> {
         let sessions: Vec<Value> = listed.iter().map(as_json).collect();
         output::line(json!({ "sessions": sessions }))?;
     } else {
-        output::line(row(["SESSION", "AGE", "IDLE FOR", "EXPIRES IN"].map(str::to_owned)))?;
-        for ListedSession { id_hash, record, .. } in &listed {
+        output::line(row(
+            ["SESSION", "AGE", "IDLE FOR", "EXPIRES IN"].map(str::to_owned)
+        ))?;
+        for ListedSession {
+            id_hash, record, ..
+        } in &listed
+        {
             output::line(row([
                 id_hash.clone(),
                 for_people(record.age),
@@ -92,7 +97,9 @@ async fn list(user: &str, global: &Global) -> Result<ExitCode, Failure> {
 }
 
 fn as_json(listed: &ListedSession) -> Value {
-    let ListedSession { id_hash, record, .. } = listed;
+    let ListedSession {
+        id_hash, record, ..
+    } = listed;
     json!({
         "id_hash": id_hash,
         "age_ms": millis(record.age),
@@ -107,7 +114,10 @@ fn row([session, age, idle_for, expires_in]: [String; 4]) -> String {
 }
 
 async fn revoke_one(user: &str, id_hash: &str, global: &Global) -> Result<ExitCode, Failure> {
-    let revoked = open(user, global).await?.revoke_listed(user, id_hash).await?;
+    let revoked = open(user, global)
+        .await?
+        .revoke_listed(user, id_hash)
+        .await?;
     if global.json {
         output::line(json!({ "revoked": u8::from(revoked) }))?;
     } else if revoked {

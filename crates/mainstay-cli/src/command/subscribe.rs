@@ -71,7 +71,11 @@ fn print(item: Item<Value>, json: bool) -> Result<(), Failure> {
                 GapReason::Overflow { dropped } => format!("overflow, {dropped} dropped"),
                 other => format!("{other:?}").to_lowercase(),
             };
-            output::answer(json, &json!({ "gap": reason }), format_args!("-- gap: {reason}"))
+            output::answer(
+                json,
+                &json!({ "gap": reason }),
+                format_args!("-- gap: {reason}"),
+            )
         }
         Item::Undecodable { channel, error, .. } => output::answer(
             json,

@@ -7,6 +7,7 @@ use mainstay::clock::{Clock, SystemClock};
 use mainstay::lock::{Acquire, LeaseAttempt, Lock, LockGuard, LockLease, Release};
 use mainstay::{ErrorKind, Mainstay};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::{Subject, ms};
 use crate::fixture::eventually;
@@ -24,7 +25,7 @@ fn lock_with(stay: &Mainstay, ttl: Duration) -> Lock {
 fn guard(acquire: Acquire) -> LockGuard {
     match acquire {
         Acquire::Acquired(guard) => guard,
-        other => panic!("not acquired: {other:?}"),
+        other @ Acquire::Held { .. } => panic!("not acquired: {other:?}"),
     }
 }
 
@@ -39,7 +40,7 @@ async fn is_held(lock: &Lock) -> bool {
 async fn lease(lock: &Lock) -> LockLease {
     match lock.lease(Duration::ZERO).await.unwrap() {
         LeaseAttempt::Leased(lease) => lease,
-        other => panic!("not leased: {other:?}"),
+        other @ LeaseAttempt::Held { .. } => panic!("not leased: {other:?}"),
     }
 }
 
@@ -176,18 +177,27 @@ pub async fn only_the_owner_can_release(subject: &Subject) {
 }
 
 pub async fn a_waiter_gets_the_lock_when_it_is_released(subject: &Subject) {
+    const HANDOVERS: u32 = 8;
     let lock = lock_with(subject.stay(), LONG);
-    let held = take(&lock).await;
-    let first = held.fence();
-    let waiter = lock.acquire(LONG);
-    let release = async {
-        subject.advance(ms(20)).await;
-        held.release().await.unwrap();
+    let mut held = take(&lock).await;
+    let handovers = async {
+        for _ in 0..HANDOVERS {
+            let first = held.fence();
+            let release = async {
+                subject.advance(ms(5)).await;
+                held.release().await.unwrap();
+            };
+            let (acquired, ()) = tokio::join!(lock.acquire(LONG), release);
+            held = guard(acquired.unwrap());
+            assert!(held.fence() > first);
+        }
     };
-    // The clock of the memory backend stands still from here: only a wake-up helps.
-    let both = async { tokio::join!(waiter, release) };
-    let (acquired, ()) = tokio::time::timeout(Subject::BOUND, both).await.unwrap();
-    assert!(guard(acquired.unwrap()).fence() > first);
+    // The clock of the memory backend stands still while they wait, and waiters who only look
+    // once a second need twice as long: wake-ups are what helps.
+    let bound = Duration::from_millis(500) * HANDOVERS;
+    timeout(bound, handovers)
+        .await
+        .expect("a release wakes the waiter");
 }
 
 pub async fn a_wait_that_runs_out_tells_who_holds_the_lock(subject: &Subject) {
@@ -212,7 +222,7 @@ pub async fn a_dropped_guard_frees_the_lock(subject: &Subject) {
         Duration::from_secs(5),
         async || match lock.try_acquire().await.unwrap() {
             Acquire::Acquired(_) => Ok(()),
-            other => Err(format!("{other:?}")),
+            other @ Acquire::Held { .. } => Err(format!("{other:?}")),
         },
     )
     .await;

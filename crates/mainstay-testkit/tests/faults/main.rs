@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
 mod cluster;
+mod http;
 mod limits;
 mod link;
 mod locks;

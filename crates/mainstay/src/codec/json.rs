@@ -15,12 +15,18 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     fn encode(&self, value: &T) -> Result<Bytes> {
         serde_json::to_vec(value)
             .map(Bytes::from)
-            .map_err(|source| Error::with_source(ErrorKind::Codec, "value has no JSON form", source))
+            .map_err(|source| {
+                Error::with_source(ErrorKind::Codec, "value has no JSON form", source)
+            })
     }
 
     fn decode(&self, bytes: &Bytes) -> Result<T> {
         serde_json::from_slice(bytes).map_err(|source| {
-            Error::with_source(ErrorKind::Codec, "stored value is not the expected JSON", source)
+            Error::with_source(
+                ErrorKind::Codec,
+                "stored value is not the expected JSON",
+                source,
+            )
         })
     }
 }

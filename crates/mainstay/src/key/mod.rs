@@ -179,7 +179,10 @@ mod tests {
     fn what_is_wrong_with_a_key_is_named() {
         let message = |text: &str| Key::new(text).unwrap_err().to_string();
         assert_eq!(message(""), "key is empty, or has an empty part");
-        assert_eq!(message(&"k".repeat(65_536)), "key is longer than 1024 bytes");
+        assert_eq!(
+            message(&"k".repeat(65_536)),
+            "key is longer than 1024 bytes"
+        );
         assert_eq!(
             message("a\0"),
             "key holds the control character U+0000: keys are plain text"

@@ -100,9 +100,17 @@ mod tests {
 
     #[test]
     fn the_wrong_character_is_named() {
-        for (text, wrong) in [("a{b}", "'{'"), ("a:b", "':'"), ("a\0", "'\\0'"), ("a b", "' '")] {
+        for (text, wrong) in [
+            ("a{b}", "'{'"),
+            ("a:b", "':'"),
+            ("a\0", "'\\0'"),
+            ("a b", "' '"),
+        ] {
             let message = Name::new(text).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("name holds {wrong}")), "{message}");
+            assert!(
+                message.starts_with(&format!("name holds {wrong}")),
+                "{message}"
+            );
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
     let started = clock.now();
     let end = started.after(wait);
     let end_of_errors = started.after(wait.max(lock.command_timeout));
-    let mut wakeups = listen(lock, wait).await;
+    let mut wakeups = listen(lock, end).await;
     let mut orphan = Orphan::new(Arc::clone(lock));
     let mut reply_lost = false;
     loop {
@@ -93,20 +93,26 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
             _ => {}
         }
         let now = clock.now();
-        if !is_transient(&error) || now >= end_of_errors {
+        // Only a lost reply is worth more time than the wait: the lock may be ours already.
+        let patience = if reply_lost { end_of_errors } else { end };
+        if !is_transient(&error) || now >= patience {
             return Err(error);
         }
         let pause = PAUSE_AFTER_ERROR / 2 + random::up_to(PAUSE_AFTER_ERROR / 2);
-        clock.sleep_until(now.after(pause).min(end_of_errors)).await;
+        clock.sleep_until(now.after(pause).min(patience)).await;
     }
 }
 
 /// Listens before the first attempt, so that no release falls between the two.
-async fn listen(lock: &Shared, wait: Duration) -> Option<Box<dyn Wakeups>> {
-    if wait.is_zero() {
+async fn listen(lock: &Shared, end: Moment) -> Option<Box<dyn Wakeups>> {
+    if lock.clock.now() >= end {
         return None;
     }
-    match lock.store.wakeups(&lock.key).await {
+    let listening = tokio::select! {
+        listening = lock.store.wakeups(&lock.key) => listening,
+        () = lock.clock.sleep_until(end) => return None,
+    };
+    match listening {
         Ok(wakeups) => Some(wakeups),
         Err(error) => {
             tracing::debug!(lock = %lock.name, %error, "no wake-ups: waiting by polling");

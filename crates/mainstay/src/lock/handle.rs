@@ -32,7 +32,6 @@ pub(super) struct Shared {
 
 /// Whether a lock was acquired.
 #[derive(Debug)]
-#[non_exhaustive]
 #[must_use]
 pub enum Acquire {
     /// It is held as long as the guard lives and is not lost.

@@ -11,7 +11,6 @@ const TOKEN_BYTES_MAX: usize = 128;
 
 /// Whether a lease was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 #[must_use]
 pub enum LeaseAttempt {
     /// The caller has the lock until the lease expires.

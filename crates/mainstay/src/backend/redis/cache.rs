@@ -34,7 +34,9 @@ impl CacheStore for RedisCache {
         let mut get = redis::cmd("GET");
         get.arg(key.as_str());
         let reply = self.commander.run(key.as_str(), &get, Effect::Read).await?;
-        Ok(reply::optional_bytes(reply)?.and_then(|bytes| Envelope::open(&bytes)).map(|e| e.payload))
+        Ok(reply::optional_bytes(reply)?
+            .and_then(|bytes| Envelope::open(&bytes))
+            .map(|e| e.payload))
     }
 
     async fn inspect(&self, key: &StoreKey) -> Result<Option<Entry>> {
@@ -86,9 +88,13 @@ impl CacheStore for RedisCache {
         let detail = fields.next().unwrap_or_default();
         match word.as_str() {
             "fresh" => Ok(Envelope::open(&reply::bytes(detail)?)
-                .map_or(Acquired::Busy(Duration::ZERO), |e| Acquired::Fresh(e.payload))),
+                .map_or(Acquired::Busy(Duration::ZERO), |e| {
+                    Acquired::Fresh(e.payload)
+                })),
             "leased" => Ok(Acquired::Leased(lease)),
-            "busy" => Ok(Acquired::Busy(Duration::from_millis(reply::count(&detail)?))),
+            "busy" => Ok(Acquired::Busy(Duration::from_millis(reply::count(
+                &detail,
+            )?))),
             other => Err(reply::unknown_word(other)),
         }
     }

@@ -187,9 +187,8 @@ impl Cluster {
         for address in map.primaries() {
             self.link(address);
         }
-        lock(&self.links).retain(|address, _| {
-            map.primaries().contains(address) || self.seeds.contains(address)
-        });
+        lock(&self.links)
+            .retain(|address, _| map.primaries().contains(address) || self.seeds.contains(address));
         *self.slots.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
         self.complete.send_replace(complete);
     }

@@ -85,7 +85,10 @@ impl Commander {
             Topology::Cluster(seeds) => {
                 let cluster = Cluster::start(commands, dialer.clone(), seeds.clone());
                 let any = AnyNode::new(&cluster, seeds.clone());
-                (Route::Cluster(cluster), Hub::start(events, dialer, Arc::new(any)))
+                (
+                    Route::Cluster(cluster),
+                    Hub::start(events, dialer, Arc::new(any)),
+                )
             }
         };
         (Self { route, limits }, hub)
@@ -166,16 +169,14 @@ impl Commander {
     ) -> Result<Value, Failure> {
         match message {
             Message::Plain(command) => self.send(key, command, deadline).await,
-            Message::Script(call, by_digest) => {
-                match self.send(key, by_digest, deadline).await {
-                    Err(Failure::Answered(error)) if error.code() == Some("NOSCRIPT") => {
-                        tracing::debug!(script = call.script.name, "script is new to the server");
-                        let by_source = call.command("EVAL", call.script.source);
-                        self.send(key, &by_source, deadline).await
-                    }
-                    outcome => outcome,
+            Message::Script(call, by_digest) => match self.send(key, by_digest, deadline).await {
+                Err(Failure::Answered(error)) if error.code() == Some("NOSCRIPT") => {
+                    tracing::debug!(script = call.script.name, "script is new to the server");
+                    let by_source = call.command("EVAL", call.script.source);
+                    self.send(key, &by_source, deadline).await
                 }
-            }
+                outcome => outcome,
+            },
         }
     }
 

@@ -285,7 +285,7 @@ mod tests {
         for (url, reason) in [
             ("localhost:6379", "no scheme"),
             ("http://h", "unknown scheme \"http\""),
-            ("redis://", "host \"\""),
+            ("redis://", "a host is empty"),
             ("redis://h:99999", "invalid port"),
             ("redis://a,b", "several hosts"),
             ("redis://h/x", "database \"x\" is not a number"),

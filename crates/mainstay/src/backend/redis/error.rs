@@ -32,14 +32,14 @@ impl Failure {
     /// The public error. `harmless` says that the command has no effect even if executed.
     pub(crate) fn into_error(self, harmless: bool) -> Error {
         match self {
-            Self::Down(cause) => with_cause(
+            Self::Down(cause) => {
+                with_cause(ErrorKind::Unavailable, "backend is not reachable", cause)
+            }
+            Self::Lost(cause) if harmless => with_cause(
                 ErrorKind::Unavailable,
-                "backend is not reachable",
+                "backend did not answer in time",
                 cause,
             ),
-            Self::Lost(cause) if harmless => {
-                with_cause(ErrorKind::Unavailable, "backend did not answer in time", cause)
-            }
             Self::Lost(cause) => with_cause(
                 ErrorKind::Unknown,
                 "backend did not answer in time: the call may have taken effect",

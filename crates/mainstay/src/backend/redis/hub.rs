@@ -73,7 +73,12 @@ enum Standing {
 impl Hub {
     pub(crate) fn start(config: LinkConfig, dialer: Dialer, target: Arc<dyn Locate>) -> Arc<Self> {
         let shared = Arc::new(Shared::default());
-        let link = Arc::new(Link::start(config, dialer, target, Arc::clone(&shared) as _));
+        let link = Arc::new(Link::start(
+            config,
+            dialer,
+            target,
+            Arc::clone(&shared) as _,
+        ));
         let reconciler = tokio::spawn(reconcile_forever(Arc::clone(&shared), Arc::clone(&link)));
         Arc::new(Self {
             shared,
@@ -172,7 +177,11 @@ impl Shared {
         loop {
             let wanted: HashSet<StoreKey> = {
                 let registry = self.registry();
-                registry.listeners.values().map(|(c, _)| c.clone()).collect()
+                registry
+                    .listeners
+                    .values()
+                    .map(|(c, _)| c.clone())
+                    .collect()
             };
             let missing: Vec<_> = wanted.difference(&confirmed).cloned().collect();
             let surplus: Vec<_> = confirmed.difference(&wanted).cloned().collect();
@@ -272,9 +281,7 @@ impl Hooks for Shared {
     }
 }
 
-async fn within(
-    command: impl Future<Output = Result<(), RedisError>>,
-) -> Result<(), RedisError> {
+async fn within(command: impl Future<Output = Result<(), RedisError>>) -> Result<(), RedisError> {
     match timeout(CONFIRM, command).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(RedisError::from((

@@ -94,7 +94,11 @@ impl LockStore for RedisLocks {
             .eval(
                 &script::LOCK_RENEW,
                 &[key.as_str(), &fence_key(key)],
-                &[owner.as_bytes(), millis(ttl).as_bytes(), keep(ttl.as_duration()).as_bytes()],
+                &[
+                    owner.as_bytes(),
+                    millis(ttl).as_bytes(),
+                    keep(ttl.as_duration()).as_bytes(),
+                ],
                 Effect::Idempotent,
             )
             .await?;

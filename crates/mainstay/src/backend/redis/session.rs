@@ -60,6 +60,52 @@ impl RedisSessions {
             data: reply::bytes(data)?,
         }))
     }
+
+    /// The first `limit` entries of a listing: those that are valid, and the hashes of the others.
+    async fn read_listing(
+        &self,
+        user: &StoreKey,
+        index: &StoreKey,
+        record_of: &(dyn for<'a> Fn(&'a str) -> StoreKey + Send + Sync),
+        limit: usize,
+    ) -> Result<(Vec<ListedSession>, Vec<String>)> {
+        let limit = limit.to_string();
+        let reply = self
+            .commander
+            .eval(
+                &script::SESSION_INDEX,
+                &[index.as_str()],
+                &[limit.as_bytes()],
+                Effect::Idempotent,
+            )
+            .await?;
+        let hashes: Vec<String> = reply::list(reply)?
+            .into_iter()
+            .map(reply::text)
+            .collect::<Result<_>>()?;
+        let reads: Vec<_> = hashes
+            .into_iter()
+            .map(|id_hash| {
+                let record = record_of(&id_hash);
+                async move {
+                    let found = self.read(&record, user, Activity::LooksOnly).await?;
+                    Ok((id_hash, found))
+                }
+            })
+            .collect();
+        let mut reads = stream::iter(reads).buffered(READ_AT_ONCE);
+        let (mut sessions, mut gone) = (Vec::new(), Vec::new());
+        while let Some(read) = reads.next().await {
+            match read? {
+                (id_hash, Some(stored)) => sessions.push(ListedSession {
+                    id_hash,
+                    record: stored.record,
+                }),
+                (id_hash, None) => gone.push(id_hash),
+            }
+        }
+        Ok((sessions, gone))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -74,7 +120,11 @@ impl SessionStore for RedisSessions {
         self.commander
             .eval(
                 &script::SESSION_CREATE,
-                &[keys.record.as_str(), keys.user.as_str(), keys.index.as_str()],
+                &[
+                    keys.record.as_str(),
+                    keys.user.as_str(),
+                    keys.index.as_str(),
+                ],
                 &[
                     session.user.as_bytes(),
                     &session.data,
@@ -97,7 +147,11 @@ impl SessionStore for RedisSessions {
             .commander
             .eval(
                 &script::SESSION_REVOKE,
-                &[keys.record.as_str(), keys.user.as_str(), keys.index.as_str()],
+                &[
+                    keys.record.as_str(),
+                    keys.user.as_str(),
+                    keys.index.as_str(),
+                ],
                 &[keys.id_hash.as_bytes()],
                 Effect::Idempotent,
             )
@@ -121,50 +175,18 @@ impl SessionStore for RedisSessions {
         record_of: &(dyn for<'a> Fn(&'a str) -> StoreKey + Send + Sync),
         limit: usize,
     ) -> Result<Vec<ListedSession>> {
-        let limit = limit.to_string();
-        let reply = self
-            .commander
-            .eval(
-                &script::SESSION_INDEX,
-                &[index.as_str()],
-                &[limit.as_bytes()],
-                Effect::Idempotent,
-            )
-            .await?;
-        let mut hashes = Vec::new();
-        for hash in reply::list(reply)? {
-            hashes.push(reply::text(hash)?);
-        }
-        let reads: Vec<_> = hashes
-            .into_iter()
-            .map(|id_hash| {
-                let record = record_of(&id_hash);
-                async move {
-                    let found = self.read(&record, user, Activity::LooksOnly).await?;
-                    Ok((id_hash, found))
-                }
-            })
-            .collect();
-        let mut reads = stream::iter(reads).buffered(READ_AT_ONCE);
-        let mut sessions = Vec::new();
-        let mut gone = Vec::new();
-        while let Some(read) = reads.next().await {
-            match read? {
-                (id_hash, Some(stored)) => sessions.push(ListedSession {
-                    id_hash,
-                    record: stored.record,
-                }),
-                (id_hash, None) => gone.push(id_hash),
+        loop {
+            let (sessions, gone) = self.read_listing(user, index, record_of, limit).await?;
+            if gone.is_empty() {
+                return Ok(sessions);
             }
-        }
-        if !gone.is_empty() {
-            // An id never comes back, so what is gone now may leave the listing at any time.
+            // An id never comes back, so what is gone now may leave the listing at any time. What
+            // it kept out of the page is read in the next round.
             let mut forget = redis::cmd("ZREM");
             forget.arg(index.as_str()).arg(&gone);
             self.commander
                 .run(index.as_str(), &forget, Effect::Idempotent)
                 .await?;
         }
-        Ok(sessions)
     }
 }

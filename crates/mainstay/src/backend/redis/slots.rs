@@ -56,8 +56,11 @@ impl SlotMap {
                     map.primaries.push(address);
                     map.primaries.len() - 1
                 });
-            map.ranges
-                .push((u16::try_from(*first).ok()?, u16::try_from(*last).ok()?, index));
+            map.ranges.push((
+                u16::try_from(*first).ok()?,
+                u16::try_from(*last).ok()?,
+                index,
+            ));
         }
         map.ranges.sort_unstable();
         Some(map)
@@ -121,12 +124,16 @@ mod tests {
 
     #[test]
     fn a_companion_shares_the_slot_of_its_key() {
-        assert_eq!(slot_of(b"plant:lock:report"), slot_of(b"{plant:lock:report}:f"));
+        assert_eq!(
+            slot_of(b"plant:lock:report"),
+            slot_of(b"{plant:lock:report}:f")
+        );
     }
 
     #[test]
     fn map_finds_the_primary_of_each_slot() {
-        let node = |port: i64| Value::Array(vec![Value::BulkString(b"h".to_vec()), Value::Int(port)]);
+        let node =
+            |port: i64| Value::Array(vec![Value::BulkString(b"h".to_vec()), Value::Int(port)]);
         let row = |a, b, port| Value::Array(vec![Value::Int(a), Value::Int(b), node(port)]);
         let asked = Address::Tcp {
             host: "x".to_owned(),
@@ -139,7 +146,14 @@ mod tests {
             _ => None,
         };
         assert_eq!(
-            [port(0), port(100), port(101), port(8191), port(8192), port(16383)],
+            [
+                port(0),
+                port(100),
+                port(101),
+                port(8191),
+                port(8192),
+                port(16383)
+            ],
             [Some(1), Some(1), None, Some(1), Some(2), Some(2)]
         );
         assert!(!map.is_complete());

@@ -65,7 +65,10 @@ impl Dialer {
                 SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
                 if self.login.tls {
                     let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-                    let tls = self.tls.get_or_try_init(|| async { native_roots() }).await?;
+                    let tls = self
+                        .tls
+                        .get_or_try_init(|| async { native_roots() })
+                        .await?;
                     let connector = TlsConnector::from(Arc::clone(&tls.0));
                     self.greet(connector.connect(name, stream).await?, on_push)
                         .await

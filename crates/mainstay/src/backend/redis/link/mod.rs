@@ -175,9 +175,9 @@ impl Link {
         let mut pipeline = redis::Pipeline::with_capacity(2);
         pipeline.cmd("ASKING").add_command(command.clone());
         let sent = connection.send_packed_commands(&pipeline, 0, 2);
-        let reply = timeout_at(deadline, sent).await.map(|outcome| {
-            outcome.map(|mut replies| replies.pop().unwrap_or(Value::Nil))
-        });
+        let reply = timeout_at(deadline, sent)
+            .await
+            .map(|outcome| outcome.map(|mut replies| replies.pop().unwrap_or(Value::Nil)));
         answer(reply)
     }
 

@@ -1,0 +1,174 @@
+//! `mainstay serve`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use mainstay::ratelimit::Policy;
+use mainstay::{ErrorKind, Mainstay};
+use mainstay_server::{ApiKeyHash, Config, ServeError, check_bind};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::arguments::Global;
+use crate::failure::Failure;
+use crate::logging::LogFormat;
+use crate::quantity::{bytes, duration};
+use crate::signals::{self, Signals};
+
+/// How long the start waits for the backend before it goes on without.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+const EXAMPLES: &str = "\
+Examples:
+  mainstay serve
+  mainstay serve --url redis://127.0.0.1:6379 --limit api=100/1m --limit mail=10/1h
+  printf %s \"$KEY\" | sha256sum | cut -d' ' -f1 > keys.txt
+  mainstay serve --listen 0.0.0.0:7878 --api-key-file keys.txt
+
+Without keys the server listens on this machine's loopback addresses only. Clients send a key in
+the header X-Api-Key. SIGINT and SIGTERM end it once the requests in flight are answered; a second
+one ends it at once.";
+
+/// Serves every area over HTTP
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:7878", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// A rate limit that clients can ask by its name (repeatable)
+    #[arg(long = "limit", value_name = "NAME=COUNT/PERIOD", value_parser = policy)]
+    limits: Vec<Policy>,
+    /// File with one SHA-256 of an API key a line, as 64 hex digits; # starts a comment
+    #[arg(long, value_name = "PATH", env = "MAINSTAY_API_KEY_FILE")]
+    api_key_file: Option<PathBuf>,
+    /// Host name that clients may use besides localhost (repeatable)
+    #[arg(long = "allow-host", value_name = "HOST")]
+    allowed_hosts: Vec<String>,
+    /// Largest request body
+    #[arg(long, default_value = "1MiB", value_name = "BYTES", value_parser = bytes)]
+    max_body: usize,
+    /// Most connections at a time; more wait
+    #[arg(long, default_value = "10000", value_name = "COUNT")]
+    max_connections: NonZeroUsize,
+    /// Most time that requests in flight get at the end
+    #[arg(long, default_value = "10s", value_parser = duration, allow_hyphen_values = true)]
+    drain: Duration,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+}
+
+impl Serve {
+    pub(crate) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
+        let mut signals = Signals::listen()?;
+        let config = self.config()?;
+        check_bind(self.listen, &config).map_err(|error| refused(&error))?;
+        let stay = open(global).await?;
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .map_err(|source| Failure::io(format!("cannot listen on {}", self.listen), source))?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| Failure::io("cannot read the listener's address", source))?;
+        if !global.quiet {
+            announce(address, &stay);
+        }
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let shutdown = async {
+            // A dropped sender asks to stop, too.
+            let _ = stopped.await;
+        };
+        let mut server = std::pin::pin!(mainstay_server::run(listener, stay, config, shutdown));
+        tokio::select! {
+            ended = &mut server => return finish(ended),
+            signal = signals.next() => {
+                tracing::info!(signal = signal.as_raw(), "draining");
+                drop(stop);
+            }
+        }
+        tokio::select! {
+            ended = server => finish(ended),
+            signal = signals.next() => Ok(signals::exit_code(signal.as_raw())),
+        }
+    }
+
+    fn config(&self) -> Result<Config, Failure> {
+        let mut config = Config::default();
+        config.listen = self.listen;
+        config.policies.clone_from(&self.limits);
+        config.api_keys = match &self.api_key_file {
+            Some(path) => read_keys(path)?,
+            None => Vec::new(),
+        };
+        config.allowed_hosts.clone_from(&self.allowed_hosts);
+        config.max_body_bytes = self.max_body;
+        config.max_connections = self.max_connections;
+        config.drain = self.drain;
+        Ok(config)
+    }
+}
+
+/// Opens the backend; one that is only unreachable is left to come back by itself.
+async fn open(global: &Global) -> Result<Mainstay, Failure> {
+    let url = global.backend_url();
+    let options = global.options()?;
+    match timeout(PATIENCE, options.clone().connect(&url)).await {
+        Ok(Ok(stay)) => return Ok(stay),
+        Ok(Err(error)) if error.kind() != ErrorKind::Unavailable => return Err(error.into()),
+        Ok(Err(_)) | Err(_) => {}
+    }
+    tracing::warn!("the backend does not answer: serving 503 until it does");
+    Ok(options.in_background().connect(&url).await?)
+}
+
+fn announce(address: SocketAddr, stay: &Mainstay) {
+    let version = env!("CARGO_PKG_VERSION");
+    let backend = stay.backend();
+    // Nobody may be listening on standard error, which is no reason not to serve.
+    let _ = writeln!(
+        std::io::stderr(),
+        "mainstay {version} listening on http://{address}, backend {backend}"
+    );
+}
+
+fn finish(ended: Result<(), ServeError>) -> Result<ExitCode, Failure> {
+    ended
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| refused(&error))
+}
+
+fn refused(error: &ServeError) -> Failure {
+    Failure::Usage(error.to_string())
+}
+
+fn policy(text: &str) -> Result<Policy, mainstay::Error> {
+    text.parse()
+}
+
+fn read_keys(path: &Path) -> Result<Vec<ApiKeyHash>, Failure> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Failure::io(format!("cannot read the API keys in {shown}"), source))?;
+    let lines = (1..).zip(
+        text.lines()
+            .map(|line| line.split('#').next().unwrap_or("").trim()),
+    );
+    let mut keys = Vec::new();
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
+        keys.push(line.parse().map_err(|_| {
+            Failure::Usage(format!(
+                "line {number} of {shown} is not the SHA-256 of a key: expected 64 hex digits"
+            ))
+        })?);
+    }
+    if keys.is_empty() {
+        return Err(Failure::Usage(format!("{shown} names no API key")));
+    }
+    Ok(keys)
+}

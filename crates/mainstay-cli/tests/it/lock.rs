@@ -1,0 +1,138 @@
+//! `mainstay lock run` against a server.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Duration;
+
+use mainstay_testkit::fixture::{Flavor, Server, eventually};
+
+use crate::program::{Running, on, run, start};
+
+const BOUND: Duration = Duration::from_secs(15);
+
+/// Starts `sh -c script` under the lock and waits until it prints a line.
+fn hold(url: &str, flags: &[&str], script: &str) -> (Running, String) {
+    let arguments = [
+        &["lock", "run", "report"],
+        flags,
+        &["--", "sh", "-c", script],
+    ]
+    .concat();
+    let mut running = start(on(url, &arguments));
+    let mut line = String::new();
+    BufReader::new(running.child().stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    (running, line.trim_end().to_owned())
+}
+
+fn exists(process: &str) -> bool {
+    Path::new("/proc").join(process).join("cmdline").exists()
+}
+
+#[tokio::test]
+async fn the_command_gets_a_rising_fence_and_its_exit_code_is_passed_on() {
+    let server = Server::start(Flavor::Redis).await;
+    let url = server.url();
+    let script = "echo $MAINSTAY_LOCK $MAINSTAY_FENCE; exit 42";
+    let mut fences = Vec::new();
+    for _ in 0..2 {
+        let ended = run(on(
+            &url,
+            &["lock", "run", "report", "--", "sh", "-c", script],
+        ));
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(42), ""));
+        let fence = ended.stdout.trim_end().strip_prefix("report ").unwrap();
+        fences.push(fence.parse::<u64>().unwrap());
+    }
+    assert!(fences[0] < fences[1], "{fences:?}");
+}
+
+#[tokio::test]
+async fn a_second_run_is_refused_while_the_lock_is_held_and_waits_if_told() {
+    let server = Server::start(Flavor::Redis).await;
+    let url = server.url();
+    let (mut first, _) = hold(&url, &[], "echo started; exec sleep 60");
+    let second = run(on(&url, &["lock", "run", "report", "--", "echo", "no"]));
+    assert_eq!((second.code, second.stdout.as_str()), (Some(75), ""));
+    assert!(
+        second
+            .stderr
+            .starts_with("mainstay: lock report is held by "),
+        "{second:?}"
+    );
+
+    let third = start(on(
+        &url,
+        &["lock", "run", "report", "--wait=15s", "--", "echo", "yes"],
+    ));
+    first.signal("TERM");
+    assert_eq!(first.end().code, Some(128 + 15));
+    let third = third.end();
+    assert_eq!((third.code, third.stdout.as_str()), (Some(0), "yes\n"));
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_run_frees_the_lock() {
+    let server = Server::start(Flavor::Redis).await;
+    let url = server.url();
+    for (program, code) in [
+        ("/no/such/program", 127),
+        ("/etc/hostname", 126),
+        ("true", 0),
+    ] {
+        let ended = run(on(&url, &["lock", "run", "report", "--", program]));
+        assert_eq!(ended.code, Some(code), "{program}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_is_passed_on_to_the_whole_group() {
+    let server = Server::start(Flavor::Redis).await;
+    let script = "trap 'exit 7' INT; sleep 60 & echo $!; wait";
+    let (mut running, grandchild) = hold(&server.url(), &[], script);
+    assert!(exists(&grandchild));
+    running.signal("INT");
+    assert_eq!(running.end().code, Some(7));
+}
+
+#[tokio::test]
+async fn a_lost_lock_ends_the_whole_group_with_exit_code_76() {
+    let mut server = Server::start(Flavor::Redis).await;
+    let flags = ["--ttl", "1s", "--grace", "200ms"];
+    let stubborn = "trap '' TERM; sleep 60 & echo $!; wait; wait; wait";
+    let (running, grandchild) = hold(&server.url(), &flags, stubborn);
+    assert!(exists(&grandchild));
+    server.kill();
+    let ended = running.end();
+    assert_eq!(ended.code, Some(76), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("lock report was lost: ending the command"),
+        "{ended:?}"
+    );
+    eventually("the end of the group", BOUND, async || {
+        if exists(&grandchild) {
+            Err(grandchild.clone())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backend_that_is_away_is_exit_code_2_and_runs_nothing() {
+    let mut server = Server::start(Flavor::Redis).await;
+    server.kill();
+    let ended = run(on(
+        &server.url(),
+        &["lock", "run", "report", "--", "echo", "no"],
+    ));
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(2), ""),
+        "{ended:?}"
+    );
+}
