@@ -48,7 +48,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     let mut upkeep = tokio::time::interval(METRICS_UPKEEP);
     let mut shutdown = std::pin::pin!(shutdown);
-    tracing::info!(%address, "listening");
+    tracing::debug!(%address, "listening");
 
     loop {
         tokio::select! {

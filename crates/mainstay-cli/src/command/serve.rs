@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use mainstay::ratelimit::Policy;
 use mainstay::{ErrorKind, Mainstay};
-use mainstay_server::{ApiKeyHash, Config, ServeError, check_bind};
+use mainstay_server::{ApiKeyHash, Config, check_bind};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -42,7 +42,12 @@ pub(crate) struct Serve {
     #[arg(long, default_value = "127.0.0.1:7878", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// A rate limit that clients can ask by its name (repeatable)
-    #[arg(long = "limit", value_name = "NAME=COUNT/PERIOD", value_parser = policy)]
+    #[arg(
+        long = "limit",
+        value_name = "NAME=COUNT/PERIOD",
+        default_value = "api=100/1m",
+        value_parser = policy
+    )]
     limits: Vec<Policy>,
     /// File with one SHA-256 of an API key a line, as 64 hex digits; # starts a comment
     #[arg(long, value_name = "PATH", env = "MAINSTAY_API_KEY_FILE")]
@@ -68,16 +73,20 @@ impl Serve {
     pub(crate) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
         let mut signals = Signals::listen()?;
         let config = self.config()?;
-        check_bind(self.listen, &config).map_err(|error| refused(&error))?;
+        check_bind(self.listen, &config)?;
         let stay = open(global).await?;
-        let listener = TcpListener::bind(self.listen)
-            .await
-            .map_err(|source| Failure::io(format!("cannot listen on {}", self.listen), source))?;
+        let listener = TcpListener::bind(self.listen).await.map_err(|source| {
+            let asked = self.listen;
+            Failure::io(
+                format!("cannot listen on {asked}, pass another --listen"),
+                source,
+            )
+        })?;
         let address = listener
             .local_addr()
             .map_err(|source| Failure::io("cannot read the listener's address", source))?;
         if !global.quiet {
-            announce(address, &stay);
+            announce(self.log_format, address, &stay);
         }
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async {
@@ -86,14 +95,14 @@ impl Serve {
         };
         let mut server = std::pin::pin!(mainstay_server::run(listener, stay, config, shutdown));
         tokio::select! {
-            ended = &mut server => return finish(ended),
+            ended = &mut server => return Ok(ended.map(|()| ExitCode::SUCCESS)?),
             signal = signals.next() => {
                 tracing::info!(signal = signal.as_raw(), "draining");
                 drop(stop);
             }
         }
         tokio::select! {
-            ended = server => finish(ended),
+            ended = server => Ok(ended.map(|()| ExitCode::SUCCESS)?),
             signal = signals.next() => Ok(signals::exit_code(signal.as_raw())),
         }
     }
@@ -116,7 +125,7 @@ impl Serve {
 
 /// Opens the backend; one that is only unreachable is left to come back by itself.
 async fn open(global: &Global) -> Result<Mainstay, Failure> {
-    let url = global.backend_url();
+    let url = global.backend_url()?;
     let options = global.options()?;
     match timeout(PATIENCE, options.clone().connect(&url)).await {
         Ok(Ok(stay)) => return Ok(stay),
@@ -127,24 +136,15 @@ async fn open(global: &Global) -> Result<Mainstay, Failure> {
     Ok(options.in_background().connect(&url).await?)
 }
 
-fn announce(address: SocketAddr, stay: &Mainstay) {
+fn announce(format: LogFormat, address: SocketAddr, stay: &Mainstay) {
     let version = env!("CARGO_PKG_VERSION");
     let backend = stay.backend();
-    // Nobody may be listening on standard error, which is no reason not to serve.
-    let _ = writeln!(
-        std::io::stderr(),
-        "mainstay {version} listening on http://{address}, backend {backend}"
-    );
-}
-
-fn finish(ended: Result<(), ServeError>) -> Result<ExitCode, Failure> {
-    ended
-        .map(|()| ExitCode::SUCCESS)
-        .map_err(|error| refused(&error))
-}
-
-fn refused(error: &ServeError) -> Failure {
-    Failure::Usage(error.to_string())
+    let line = format!("mainstay {version} listening on http://{address}, backend {backend}");
+    match format {
+        // Nobody may be listening on standard error, which is no reason not to serve.
+        LogFormat::Text => drop(writeln!(std::io::stderr(), "{line}")),
+        LogFormat::Json => tracing::info!("{line}"),
+    }
 }
 
 fn policy(text: &str) -> Result<Policy, mainstay::Error> {
@@ -168,7 +168,9 @@ fn read_keys(path: &Path) -> Result<Vec<ApiKeyHash>, Failure> {
         })?);
     }
     if keys.is_empty() {
-        return Err(Failure::Usage(format!("{shown} names no API key")));
+        return Err(Failure::Usage(format!(
+            "{shown} names no API key: write the SHA-256 of one a line"
+        )));
     }
     Ok(keys)
 }

@@ -18,7 +18,8 @@ Examples:
   mainstay session revoke ann --session Zk3V0rJmX2q1...
   mainstay session revoke ann --all
 
-A session's hash names it but cannot be used to log in.";
+A session's hash names it but cannot be used to log in. Sessions of a program that gives its store
+a secret are found by that program only; the HTTP server uses none.";
 
 /// Lists and revokes the sessions of a user
 #[derive(Args)]

@@ -176,5 +176,14 @@ fn a_key_file_that_holds_no_keys_is_refused() {
         "{message}"
     );
     let message = refused("memory:", &["serve", "--api-key-file", "/dev/null"]);
-    assert!(message.contains("holds no API key"), "{message}");
+    assert!(message.contains("/dev/null names no API key"), "{message}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "# ann\nplain-text-key\n").unwrap();
+    let path = file.path().display().to_string();
+    let message = refused("memory:", &["serve", "--api-key-file", &path]);
+    assert!(
+        message.contains(&format!("line 2 of {path} is not")),
+        "{message}"
+    );
+    assert!(!message.contains("plain-text-key"), "{message}");
 }

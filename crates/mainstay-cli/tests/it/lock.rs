@@ -1,5 +1,6 @@
 //! `mainstay lock run` against a server.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +28,20 @@ fn hold(url: &str, flags: &[&str], script: &str) -> (Running, String) {
 }
 
 fn exists(process: &str) -> bool {
-    Path::new("/proc").join(process).join("cmdline").exists()
+    // One that ended and was not waited for has no command line.
+    let path = Path::new("/proc").join(process).join("cmdline");
+    fs::read(path).is_ok_and(|line| !line.is_empty())
+}
+
+async fn is_gone(process: &str) {
+    eventually("the end of a process", BOUND, async || {
+        if exists(process) {
+            Err(process.to_owned())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -89,11 +103,12 @@ async fn a_command_that_cannot_run_frees_the_lock() {
 #[tokio::test]
 async fn a_signal_is_passed_on_to_the_whole_group() {
     let server = Server::start(Flavor::Redis).await;
-    let script = "trap 'exit 7' INT; sleep 60 & echo $!; wait";
+    let script = "trap 'exit 7' TERM; sleep 60 & echo $!; wait";
     let (mut running, grandchild) = hold(&server.url(), &[], script);
     assert!(exists(&grandchild));
-    running.signal("INT");
+    running.signal("TERM");
     assert_eq!(running.end().code, Some(7));
+    is_gone(&grandchild).await;
 }
 
 #[tokio::test]
@@ -112,14 +127,7 @@ async fn a_lost_lock_ends_the_whole_group_with_exit_code_76() {
             .contains("lock report was lost: ending the command"),
         "{ended:?}"
     );
-    eventually("the end of the group", BOUND, async || {
-        if exists(&grandchild) {
-            Err(grandchild.clone())
-        } else {
-            Ok(())
-        }
-    })
-    .await;
+    is_gone(&grandchild).await;
 }
 
 #[tokio::test]

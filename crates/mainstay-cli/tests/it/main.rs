@@ -1,5 +1,10 @@
 //! The `mainstay` executable, run as its users run it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test cannot go on without fails it"
+)]
+
 mod cache;
 mod completions;
 mod input;

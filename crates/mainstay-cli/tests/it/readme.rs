@@ -143,17 +143,20 @@ fn check(backend: &str, url: &str) {
         .collect();
     let serving = Serving::start(url, &flags);
     let mut count = 0;
+    let mut wrong = Vec::new();
     for steps in blocks(&text) {
         let outputs = outputs(&steps, &serving.address, url);
         assert_eq!(outputs.len(), steps.len(), "{steps:?} printed {outputs:?}");
         for (Step { command, output }, printed) in steps.iter().zip(&outputs) {
-            assert!(
-                matches(output, printed),
-                "on {backend}\n$ {command}\nexpected:\n{output}\nprinted:\n{printed}"
-            );
+            if !matches(output, printed) {
+                wrong.push(format!(
+                    "$ {command}\nexpected:\n{output}\nprinted:\n{printed}"
+                ));
+            }
             count += 1;
         }
     }
+    assert!(wrong.is_empty(), "on {backend}:\n{}", wrong.join("\n\n"));
     assert!(
         count >= FEWEST,
         "only {count} commands were found in the README"

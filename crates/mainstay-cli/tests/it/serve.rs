@@ -13,6 +13,7 @@ use crate::program::{Running, mainstay, on, run};
 pub(crate) struct Serving {
     pub(crate) running: Running,
     pub(crate) address: String,
+    seen: String,
     log: BufReader<std::process::ChildStderr>,
 }
 
@@ -30,6 +31,7 @@ impl Serving {
         let mut running = crate::program::adopt(command.spawn().unwrap());
         let mut log = BufReader::new(running.child().stderr.take().unwrap());
         let mut seen = String::new();
+        // The address ends at the comma, in a JSON line too.
         loop {
             let start = seen.len();
             assert_ne!(
@@ -42,6 +44,7 @@ impl Serving {
                 return Self {
                     running,
                     address,
+                    seen,
                     log,
                 };
             }
@@ -122,9 +125,10 @@ fn a_key_from_the_file_opens_the_server_and_nothing_else_does() {
 #[test]
 fn a_json_log_is_one_object_a_line() {
     let serving = Serving::start("memory:", &["--log-format", "json"]);
+    let seen = serving.seen.clone();
     let (code, rest) = serving.stop();
     assert_eq!(code, Some(0));
-    for line in rest.lines() {
+    for line in seen.lines().chain(rest.lines()) {
         let entry: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(entry["level"], "INFO", "{line}");
     }
@@ -136,7 +140,7 @@ fn a_port_in_use_is_an_error_that_names_it() {
     let ended = run(mainstay(["serve", "--listen", &serving.address]));
     assert_eq!(ended.code, Some(2));
     let expected = format!(
-        "mainstay: cannot listen on {}: pass another",
+        "mainstay: cannot listen on {}, pass another --listen: ",
         serving.address
     );
     assert!(ended.stderr.starts_with(&expected), "{ended:?}");

@@ -78,7 +78,18 @@ impl Mainstay {
     /// As [`Options::connect`]; [`Invalid`](crate::ErrorKind::Invalid) for a variable that is not
     /// UTF-8 and a port that is none.
     pub async fn from_env() -> Result<Self> {
-        Self::connect(&environment::url()?).await
+        Self::connect(&Self::url_from_env()?).await
+    }
+
+    /// The URL that [`from_env`](Self::from_env) opens, for use with [`Options::connect`].
+    ///
+    /// It may hold a password.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a variable that is not UTF-8 and a port that is
+    /// none.
+    pub fn url_from_env() -> Result<String> {
+        environment::url()
     }
 
     /// Opens a memory backend of its own, on the system's clock.
