@@ -25,10 +25,7 @@ pub struct Contestant {
 
 impl Contestant {
     /// `call` gets the caller's number.
-    pub fn new<F>(
-        name: &'static str,
-        call: impl Fn(usize) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub fn new<F>(name: &'static str, call: impl Fn(usize) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Outcome<()>> + Send + 'static,
     {

@@ -42,7 +42,10 @@ pub fn write(rows: &[Row]) -> Outcome<()> {
             })
         })
         .collect();
-    std::fs::write(folder.join("results.json"), serde_json::to_vec_pretty(&results)?)?;
+    std::fs::write(
+        folder.join("results.json"),
+        serde_json::to_vec_pretty(&results)?,
+    )?;
     std::fs::write(folder.join("table.md"), &table)?;
     println!("{table}");
     Ok(())

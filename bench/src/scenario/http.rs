@@ -83,7 +83,12 @@ async fn request(stream: &mut TcpStream, path: &str) -> Outcome<()> {
         }
         let length: usize = head
             .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
+            .find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length: ")?
+                    .parse()
+                    .ok()
+            })
             .ok_or("the answer has no length")?;
         if answer.len() >= end + 4 + length {
             return Ok(());

@@ -1,7 +1,6 @@
 //! Which backend a command talks to.
 
 use mainstay::{Mainstay, Namespace, Options};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::arguments::Global;
 use crate::failure::Failure;

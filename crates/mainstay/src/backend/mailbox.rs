@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::channel::{Delivery, GapReason};
-use super::memory::unpoisoned::lock;
+use super::unpoisoned::lock;
 use crate::key::StoreKey;
 
 /// What a queued message costs besides its payload.
@@ -62,6 +62,7 @@ impl Mailbox {
     /// Marks that messages may be missing here.
     ///
     /// Merges with a gap of the same reason when no message came since.
+    #[cfg(any(feature = "redis", test))]
     pub(crate) fn gap(&self, reason: GapReason) {
         lock(&self.queue).note(reason);
         self.filled.notify_one();

@@ -10,6 +10,7 @@ mod health;
 mod limit;
 mod lock;
 mod session;
+mod unpoisoned;
 
 pub(crate) mod mailbox;
 pub(crate) mod memory;

@@ -9,7 +9,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::expiring::ExpiringMap;
-use super::unpoisoned::lock;
+use crate::backend::unpoisoned::lock;
 use crate::backend::{Acquired, CacheStore, Entry, Fill, Lease};
 use crate::clock::{Clock, Moment};
 use crate::error::Result;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::unpoisoned::lock;
 use crate::backend::mailbox::Mailbox;
+use crate::backend::unpoisoned::lock;
 use crate::backend::{ChannelStore, Delivery, Subscription};
 use crate::error::Result;
 use crate::key::StoreKey;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::expiring::ExpiringMap;
-use super::unpoisoned::lock;
 use super::window::{History, View};
+use crate::backend::unpoisoned::lock;
 use crate::backend::{Demand, LimitStore, Take};
 use crate::clock::Clock;
 use crate::error::Result;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::epoch::next_number;
 use super::expiring::ExpiringMap;
-use super::unpoisoned::lock;
+use crate::backend::unpoisoned::lock;
 use crate::backend::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
 use crate::clock::{Clock, Moment};
 use crate::error::Result;

@@ -15,7 +15,6 @@ mod limit;
 mod listing;
 mod lock;
 mod session;
-pub(crate) mod unpoisoned;
 mod window;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::epoch::next_number;
 use super::expiring::ExpiringMap;
 use super::listing::Listing;
-use super::unpoisoned::lock;
+use crate::backend::unpoisoned::lock;
 use crate::backend::{
     ListedSession, NewSession, SessionKeys, SessionRecord, SessionStore, StoredSession,
 };

@@ -18,6 +18,7 @@ use super::config::Address;
 use super::error::Failure;
 use super::link::{Dialer, Fixed, Hooks, Link, LinkConfig, Locate};
 use super::slots::{SlotMap, slot_of};
+use crate::backend::unpoisoned::lock;
 use crate::error::{Error, Result};
 
 /// Redirections that one attempt follows.
@@ -237,10 +238,6 @@ fn redirection(failure: &Failure) -> Option<(Address, Redirect)> {
     };
     let (address, _slot) = error.redirect_node()?;
     Some((Address::parse_redirect(address)?, how))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Locates any node of the cluster, another one at each attempt: classic channels reach all nodes.

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::link::{Dialer, Hooks, Link, LinkConfig, Locate};
 use crate::backend::mailbox::Mailbox;
+use crate::backend::unpoisoned::lock;
 use crate::backend::{Delivery, GapReason, Subscription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::StoreKey;
@@ -135,7 +136,7 @@ impl Drop for Hub {
 
 impl Shared {
     fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.registry)
     }
 
     fn register(self: &Arc<Self>, channels: &[StoreKey], mailbox: Arc<Mailbox>) -> HubSubscription {
