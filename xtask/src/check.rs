@@ -124,7 +124,7 @@ mod tests {
         ]});
         assert_eq!(
             features_of("mainstay", &metadata).unwrap(),
-            ["http", "redis"]
+            ["redis", "http"]
         );
         assert_eq!(features_of("absent", &metadata), None);
     }

@@ -120,7 +120,7 @@ mod tests {
         let frame = undecodable(&name, 12);
         assert_eq!(
             frame,
-            "event: undecodable\ndata: {\"bytes\":12,\"channel\":\"alarms\"}\n\n"
+            "event: undecodable\ndata: {\"channel\":\"alarms\",\"bytes\":12}\n\n"
         );
     }
 }
