@@ -9,6 +9,9 @@ use hdrhistogram::Histogram;
 
 use crate::Outcome;
 
+/// Calls that take longer count as this long: a minute.
+const LONGEST_NS: u64 = 60_000_000_000;
+
 /// How long and how often.
 pub struct Plan {
     pub seconds: f64,
@@ -108,7 +111,7 @@ async fn one_round(
         .map(|caller| {
             let call = Arc::clone(call);
             tokio::spawn(async move {
-                let mut latency = Histogram::<u64>::new(3)?;
+                let mut latency = Histogram::<u64>::new_with_max(LONGEST_NS, 3)?;
                 loop {
                     let begin = Instant::now();
                     call(caller).await?;
@@ -121,7 +124,7 @@ async fn one_round(
             })
         })
         .collect();
-    let mut all = Histogram::<u64>::new(3)?;
+    let mut all = Histogram::<u64>::new_with_max(LONGEST_NS, 3)?;
     for task in tasks {
         all.add(task.await??)?;
     }

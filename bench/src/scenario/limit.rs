@@ -24,7 +24,8 @@ pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
         Contestant::new("mainstay limiter.check", move |caller| {
             let limiter = limiter.clone();
             async move {
-                limiter.check(&format!("subject-{caller}")).await?;
+                let decision = limiter.check(&format!("subject-{caller}")).await?;
+                assert!(decision.is_allowed(), "the limit is out of reach");
                 Ok(())
             }
         }),
