@@ -31,7 +31,7 @@ pub trait LockStore: Send + Sync {
     /// Ends the holder's lease and wakes those who wait.
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease>;
 
-    /// Starts to listen for releases of a name, before the first attempt to take it.
+    /// Starts to listen for releases of a name; a waiter tries once more before it waits.
     async fn wakeups(&self, key: &StoreKey) -> Result<Box<dyn Wakeups>>;
 }
 

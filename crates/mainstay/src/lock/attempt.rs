@@ -42,7 +42,8 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
     let started = clock.now();
     let end = started.after(wait);
     let end_of_errors = started.after(wait.max(lock.command_timeout));
-    let mut wakeups = listen(lock, end).await;
+    let mut wakeups = None;
+    let mut has_listened = false;
     let mut orphan = Orphan::new(Arc::clone(lock));
     let mut reply_lost = false;
     loop {
@@ -78,6 +79,12 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
                 if now >= end {
                     return Ok(Attempt::Held { left, holder });
                 }
+                if !has_listened {
+                    // A release between the attempt and this goes unheard: try again at once.
+                    wakeups = listen(lock, end).await;
+                    has_listened = true;
+                    continue;
+                }
                 let look_again = now.after(left.map_or(LOOK_EVERY, until_free)).min(end);
                 tokio::select! {
                     () = woken(&mut wakeups) => {}
@@ -103,11 +110,7 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
     }
 }
 
-/// Listens before the first attempt, so that no release falls between the two.
 async fn listen(lock: &Shared, end: Moment) -> Option<Box<dyn Wakeups>> {
-    if lock.clock.now() >= end {
-        return None;
-    }
     let listening = tokio::select! {
         listening = lock.store.wakeups(&lock.key) => listening,
         () = lock.clock.sleep_until(end) => return None,

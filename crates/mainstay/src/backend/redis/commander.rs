@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Limits;
 use super::cluster::{AnyNode, Cluster};
@@ -41,7 +41,7 @@ pub(crate) struct Commander {
 enum Route {
     Node {
         link: Arc<Link>,
-        failover: Option<SentinelWatch>,
+        _failover: Option<SentinelWatch>,
     },
     Cluster(Arc<Cluster>),
 }
@@ -65,7 +65,7 @@ impl Commander {
                 let link = Arc::new(Link::start(commands, dialer, target, Arc::new(NoHooks)));
                 let route = Route::Node {
                     link,
-                    failover: None,
+                    _failover: None,
                 };
                 (route, hub)
             }
@@ -78,7 +78,7 @@ impl Commander {
                 let watch = SentinelWatch::start(limits.connect, &sentinels, followers);
                 let route = Route::Node {
                     link,
-                    failover: Some(watch),
+                    _failover: Some(watch),
                 };
                 (route, hub)
             }
@@ -135,6 +135,14 @@ impl Commander {
             .await
     }
 
+    /// Ends work of several commands when one command's time is over.
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match timeout(self.limits.command, work).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(Failure::Lost(None).into_error(true)),
+        }
+    }
+
     async fn attempts(&self, key: &str, message: &Message<'_>, effect: Effect) -> Result<Value> {
         let deadline = Instant::now() + self.limits.command;
         let mut pause = FIRST_PAUSE;
@@ -182,16 +190,7 @@ impl Commander {
 
     async fn send(&self, key: &str, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         match &self.route {
-            Route::Node { link, failover } => {
-                let outcome = link.call(command, deadline).await;
-                if let (Err(Failure::Answered(error)), Some(_)) = (&outcome, failover)
-                    && error.code() == Some("READONLY")
-                {
-                    // The primary was demoted under us: locate the new one.
-                    link.reconnect();
-                }
-                outcome
-            }
+            Route::Node { link, .. } => link.call(command, deadline).await,
             Route::Cluster(cluster) => cluster.call(key.as_bytes(), command, deadline).await,
         }
     }

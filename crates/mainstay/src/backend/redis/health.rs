@@ -56,30 +56,7 @@ impl RedisHealth {
         }
     }
 
-    async fn ask(&self, words: &[&str]) -> Result<redis::Value> {
-        let mut command = redis::Cmd::new();
-        command.arg(words);
-        self.commander
-            .run(&self.probe_key, &command, Effect::Read)
-            .await
-    }
-}
-
-impl Drop for RedisHealth {
-    fn drop(&mut self) {
-        self.watcher.abort();
-    }
-}
-
-#[async_trait]
-impl Health for RedisHealth {
-    async fn probe(&self) -> Result<HealthReport> {
-        if *self.status.borrow() == Status::Down {
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                "backend is not reachable: reconnecting",
-            ));
-        }
+    async fn examine(&self) -> Result<HealthReport> {
         let start = Instant::now();
         self.ask(&["PING"]).await?;
         let round_trip = start.elapsed();
@@ -115,6 +92,33 @@ impl Health for RedisHealth {
                 .into_iter()
                 .collect(),
         })
+    }
+
+    async fn ask(&self, words: &[&str]) -> Result<redis::Value> {
+        let mut command = redis::Cmd::new();
+        command.arg(words);
+        self.commander
+            .run(&self.probe_key, &command, Effect::Read)
+            .await
+    }
+}
+
+impl Drop for RedisHealth {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+#[async_trait]
+impl Health for RedisHealth {
+    async fn probe(&self) -> Result<HealthReport> {
+        if *self.status.borrow() == Status::Down {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "backend is not reachable: reconnecting",
+            ));
+        }
+        self.commander.within(self.examine()).await
     }
 
     fn watch(&self) -> watch::Receiver<Status> {

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
+use super::error::refusal;
 use super::link::{Dialer, Hooks, Link, LinkConfig, Locate};
 use crate::backend::mailbox::Mailbox;
 use crate::backend::unpoisoned::lock;
@@ -27,6 +28,8 @@ use crate::key::StoreKey;
 const BATCH: usize = 500;
 /// For one command of the reconciler.
 const CONFIRM: Duration = Duration::from_secs(3);
+/// How long a subscriber waits for a connection that is down.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Delivers what the events connection receives.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ struct Registry {
     next_id: u64,
     listeners: HashMap<String, (StoreKey, Vec<Listener>)>,
     confirmed: HashSet<StoreKey>,
+    /// Channels that the server does not let us hear, until somebody asks for them anew.
+    refused: HashMap<StoreKey, RedisError>,
 }
 
 #[derive(Debug)]
@@ -98,20 +103,29 @@ impl Hub {
 
     /// Delivers the channels' messages into a mailbox once the server has confirmed all of them.
     ///
-    /// Cancel safe: a subscription that is not handed out is taken back.
+    /// Fails at once while the connection stays down. Cancel safe: a subscription that is not
+    /// handed out is taken back.
     pub(crate) async fn subscribe(
-        &self,
+        self: &Arc<Self>,
         channels: &[StoreKey],
         mailbox: Arc<Mailbox>,
         deadline: Instant,
     ) -> Result<HubSubscription> {
+        self.link
+            .wait_up(deadline.min(Instant::now() + GRACE))
+            .await?;
         let mut confirmations = self.shared.confirmations.subscribe();
-        let subscription = self.shared.register(channels, mailbox);
+        let subscription = HubSubscription {
+            id: self.shared.register(channels, &mailbox),
+            channels: channels.to_vec(),
+            mailbox,
+            hub: Arc::clone(self),
+        };
         self.shared.changed.notify_one();
         let confirmed = async {
             loop {
-                if self.shared.are_confirmed(channels) {
-                    return;
+                if let Some(outcome) = self.shared.outcome(channels) {
+                    return outcome;
                 }
                 if confirmations.changed().await.is_err() {
                     std::future::pending::<()>().await;
@@ -119,7 +133,7 @@ impl Hub {
             }
         };
         match timeout_at(deadline, confirmed).await {
-            Ok(()) => Ok(subscription),
+            Ok(outcome) => outcome.map(|()| subscription),
             Err(_elapsed) => Err(Error::new(
                 ErrorKind::Unavailable,
                 "backend did not confirm the subscription in time",
@@ -139,11 +153,12 @@ impl Shared {
         lock(&self.registry)
     }
 
-    fn register(self: &Arc<Self>, channels: &[StoreKey], mailbox: Arc<Mailbox>) -> HubSubscription {
+    fn register(&self, channels: &[StoreKey], mailbox: &Arc<Mailbox>) -> u64 {
         let mut registry = self.registry();
         registry.next_id += 1;
         let id = registry.next_id;
         for channel in channels {
+            registry.refused.remove(channel);
             let standing = if registry.confirmed.contains(channel) {
                 Standing::Live
             } else {
@@ -155,21 +170,36 @@ impl Shared {
                 .or_insert_with(|| (channel.clone(), Vec::new()));
             listeners.push(Listener {
                 id,
-                mailbox: Arc::clone(&mailbox),
+                mailbox: Arc::clone(mailbox),
                 standing,
             });
         }
-        HubSubscription {
-            id,
-            channels: channels.to_vec(),
-            mailbox,
-            shared: Arc::clone(self),
-        }
+        id
     }
 
-    fn are_confirmed(&self, channels: &[StoreKey]) -> bool {
+    fn unregister(&self, id: u64, channels: &[StoreKey]) {
+        let mut registry = self.registry();
+        for channel in channels {
+            if let Some((_, listeners)) = registry.listeners.get_mut(channel.as_str()) {
+                listeners.retain(|listener| listener.id != id);
+                if listeners.is_empty() {
+                    registry.listeners.remove(channel.as_str());
+                    registry.refused.remove(channel);
+                }
+            }
+        }
+        drop(registry);
+        self.changed.notify_one();
+    }
+
+    /// What became of the channels; `None` while the server has not answered for all.
+    fn outcome(&self, channels: &[StoreKey]) -> Option<Result<()>> {
         let registry = self.registry();
-        channels.iter().all(|c| registry.confirmed.contains(c))
+        if let Some(error) = channels.iter().find_map(|c| registry.refused.get(c)) {
+            return Some(Err(refusal(error.clone())));
+        }
+        let all_confirmed = channels.iter().all(|c| registry.confirmed.contains(c));
+        all_confirmed.then_some(Ok(()))
     }
 
     /// Brings the connection in line with the registry.
@@ -178,10 +208,10 @@ impl Shared {
         loop {
             let wanted: HashSet<StoreKey> = {
                 let registry = self.registry();
-                registry
-                    .listeners
-                    .values()
-                    .map(|(c, _)| c.clone())
+                let listened = registry.listeners.values().map(|(channel, _)| channel);
+                listened
+                    .filter(|channel| !registry.refused.contains_key(channel))
+                    .cloned()
                     .collect()
             };
             let missing: Vec<_> = wanted.difference(&confirmed).cloned().collect();
@@ -190,31 +220,82 @@ impl Shared {
                 return Ok(());
             }
             for batch in missing.chunks(BATCH) {
-                let names: Vec<_> = batch.iter().map(StoreKey::as_str).collect();
-                within(connection.subscribe(&names)).await?;
-                confirmed.extend(batch.iter().cloned());
-                self.publish(&confirmed);
+                self.request(connection, batch, &mut confirmed).await?;
             }
             for batch in surplus.chunks(BATCH) {
-                // Before the command: a subscriber that comes now must wait for a new confirmation.
-                for channel in batch {
-                    confirmed.remove(channel);
+                let dropped = self.withdraw(batch, &mut confirmed);
+                if !dropped.is_empty() {
+                    let names: Vec<_> = dropped.iter().map(StoreKey::as_str).collect();
+                    within(connection.unsubscribe(&names)).await?;
                 }
-                self.publish(&confirmed);
-                let names: Vec<_> = batch.iter().map(StoreKey::as_str).collect();
-                within(connection.unsubscribe(&names)).await?;
             }
         }
     }
 
+    /// Subscribes to channels; those that the server refuses are noted, one by one.
+    async fn request(
+        &self,
+        connection: &mut MultiplexedConnection,
+        channels: &[StoreKey],
+        confirmed: &mut HashSet<StoreKey>,
+    ) -> Result<(), RedisError> {
+        let names: Vec<_> = channels.iter().map(StoreKey::as_str).collect();
+        let Err(error) = within(connection.subscribe(&names)).await else {
+            confirmed.extend(channels.iter().cloned());
+            self.publish(confirmed);
+            return Ok(());
+        };
+        if error.is_io_error() || error.is_connection_dropped() {
+            return Err(error);
+        }
+        if let [refused] = channels {
+            tracing::warn!(channel = %refused, %error, "the server refuses a subscription");
+            self.registry().refused.insert(refused.clone(), error);
+            self.publish(confirmed);
+            return Ok(());
+        }
+        for channel in channels {
+            Box::pin(self.request(connection, std::slice::from_ref(channel), confirmed)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes channels that nobody listens to any more out of what is confirmed.
+    ///
+    /// In one step with the look at the listeners: who comes later waits for a new confirmation.
+    fn withdraw(&self, channels: &[StoreKey], confirmed: &mut HashSet<StoreKey>) -> Vec<StoreKey> {
+        let mut registry = self.registry();
+        let mut dropped = Vec::new();
+        for channel in channels {
+            if !registry.listeners.contains_key(channel.as_str()) {
+                registry.confirmed.remove(channel);
+                confirmed.remove(channel);
+                dropped.push(channel.clone());
+            }
+        }
+        dropped
+    }
+
     fn publish(&self, confirmed: &HashSet<StoreKey>) {
-        self.registry().confirmed.clone_from(confirmed);
+        let mut registry = self.registry();
+        registry.confirmed.clone_from(confirmed);
+        // Who registered between the server's confirmation and this moment missed nothing.
+        for (channel, listeners) in registry.listeners.values_mut() {
+            if confirmed.contains(channel) {
+                let new = |listener: &&mut Listener| listener.standing == Standing::New;
+                for listener in listeners.iter_mut().filter(new) {
+                    listener.standing = Standing::Live;
+                }
+            }
+        }
+        drop(registry);
         self.confirmations.send_modify(|count| *count += 1);
     }
 
     /// A new connection starts with nothing confirmed.
     fn interrupt(&self) {
         let mut registry = self.registry();
+        registry.confirmed.clear();
         for (_, listeners) in registry.listeners.values_mut() {
             for listener in listeners {
                 if listener.standing == Standing::Live {
@@ -251,11 +332,11 @@ impl Shared {
 #[async_trait]
 impl Hooks for Shared {
     async fn on_connect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        self.interrupt();
         {
+            // Under the lock: a reconciliation of the lost connection may be at its end.
             let mut confirmed = self.confirmed.lock().await;
             confirmed.clear();
-            self.publish(&confirmed);
+            self.interrupt();
         }
         self.reconcile(connection).await
     }
@@ -293,18 +374,22 @@ async fn within(command: impl Future<Output = Result<(), RedisError>>) -> Result
 }
 
 async fn reconcile_forever(shared: Arc<Shared>, link: Arc<Link>) {
+    let mut state = link.state();
     loop {
-        shared.changed.notified().await;
-        // While the link is down there is nothing to do: a new connection starts with a
-        // reconciliation of its own.
+        // A new connection starts with a reconciliation of its own; a change of the state tells of
+        // what was wanted between that and the connection's publication.
+        tokio::select! {
+            () = shared.changed.notified() => {}
+            changed = state.changed() => if changed.is_err() {
+                return;
+            },
+        }
         let Ok((epoch, mut connection)) = link.connection() else {
             continue;
         };
-        let outcome = shared.reconcile(&mut connection).await;
-        let is_current = matches!(link.connection(), Ok((current, _)) if current == epoch);
-        if let (Err(error), true) = (outcome, is_current) {
+        if let Err(error) = shared.reconcile(&mut connection).await {
             tracing::warn!(%error, "subscriptions could not be changed: reconnecting");
-            link.reconnect();
+            link.give_up(epoch);
         }
     }
 }
@@ -314,7 +399,8 @@ pub(crate) struct HubSubscription {
     id: u64,
     channels: Vec<StoreKey>,
     mailbox: Arc<Mailbox>,
-    shared: Arc<Shared>,
+    /// Keeps the connection for as long as somebody listens.
+    hub: Arc<Hub>,
 }
 
 impl fmt::Debug for HubSubscription {
@@ -334,16 +420,6 @@ impl Subscription for HubSubscription {
 
 impl Drop for HubSubscription {
     fn drop(&mut self) {
-        let mut registry = self.shared.registry();
-        for channel in &self.channels {
-            if let Some((_, listeners)) = registry.listeners.get_mut(channel.as_str()) {
-                listeners.retain(|listener| listener.id != self.id);
-                if listeners.is_empty() {
-                    registry.listeners.remove(channel.as_str());
-                }
-            }
-        }
-        drop(registry);
-        self.shared.changed.notify_one();
+        self.hub.shared.unregister(self.id, &self.channels);
     }
 }

@@ -175,18 +175,21 @@ impl SessionStore for RedisSessions {
         record_of: &(dyn for<'a> Fn(&'a str) -> StoreKey + Send + Sync),
         limit: usize,
     ) -> Result<Vec<ListedSession>> {
-        loop {
-            let (sessions, gone) = self.read_listing(user, index, record_of, limit).await?;
-            if gone.is_empty() {
-                return Ok(sessions);
+        let read = async {
+            loop {
+                let (sessions, gone) = self.read_listing(user, index, record_of, limit).await?;
+                if gone.is_empty() {
+                    return Ok(sessions);
+                }
+                // An id never comes back, so what is gone now may leave the listing at any time.
+                // What it kept out of the page is read in the next round.
+                let mut forget = redis::cmd("ZREM");
+                forget.arg(index.as_str()).arg(&gone);
+                self.commander
+                    .run(index.as_str(), &forget, Effect::Idempotent)
+                    .await?;
             }
-            // An id never comes back, so what is gone now may leave the listing at any time. What
-            // it kept out of the page is read in the next round.
-            let mut forget = redis::cmd("ZREM");
-            forget.arg(index.as_str()).arg(&gone);
-            self.commander
-                .run(index.as_str(), &forget, Effect::Idempotent)
-                .await?;
-        }
+        };
+        self.commander.within(read).await
     }
 }

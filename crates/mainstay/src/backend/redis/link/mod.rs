@@ -17,7 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, PushInfo, RedisError, Value};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -109,7 +109,8 @@ pub(crate) struct LinkConfig {
 #[derive(Debug)]
 pub(crate) struct Link {
     state: watch::Receiver<LinkState>,
-    reconnect: Arc<Notify>,
+    given_up: watch::Sender<u64>,
+    relocates: bool,
     supervisor: JoinHandle<()>,
 }
 
@@ -121,18 +122,20 @@ impl Link {
         hooks: Arc<dyn Hooks>,
     ) -> Self {
         let (sender, state) = watch::channel(LinkState::Down(None));
-        let reconnect = Arc::new(Notify::new());
+        let given_up = watch::Sender::new(0);
+        let relocates = target.must_be_primary();
         let supervisor = supervisor::Supervisor {
             config,
             dialer,
             target,
             hooks,
             state: sender,
-            reconnect: Arc::clone(&reconnect),
+            given_up: given_up.subscribe(),
         };
         Self {
             state,
-            reconnect,
+            given_up,
+            relocates,
             supervisor: tokio::spawn(supervisor.run()),
         }
     }
@@ -146,9 +149,20 @@ impl Link {
         self.state.borrow().is_up()
     }
 
-    /// Gives the connection up and locates the node anew.
+    /// Gives the connection of the moment up and locates the node anew.
     pub(crate) fn reconnect(&self) {
-        self.reconnect.notify_one();
+        if let Ok((epoch, _)) = self.connection() {
+            self.give_up(epoch);
+        }
+    }
+
+    /// Gives the connection of that epoch up; a later one is left alone.
+    pub(crate) fn give_up(&self, epoch: u64) {
+        self.given_up.send_if_modified(|given_up| {
+            let is_news = *given_up < epoch;
+            *given_up = epoch.max(*given_up);
+            is_news
+        });
     }
 
     /// The connection of the moment, with its epoch.
@@ -161,8 +175,15 @@ impl Link {
 
     /// Sends one command and awaits its reply. Dropping the future may leave the command executed.
     pub(crate) async fn call(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
-        let (_, mut connection) = self.connection()?;
-        answer(timeout_at(deadline, connection.send_packed_command(command)).await)
+        let (epoch, mut connection) = self.connection()?;
+        let outcome = answer(timeout_at(deadline, connection.send_packed_command(command)).await);
+        if let (true, Err(Failure::Answered(error))) = (self.relocates, &outcome)
+            && error.code() == Some("READONLY")
+        {
+            // The primary was demoted under us: locate the new one.
+            self.give_up(epoch);
+        }
+        outcome
     }
 
     /// Sends a command to a node that imports its slot.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, Value};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -24,7 +24,7 @@ pub(super) struct Supervisor {
     pub(super) target: Arc<dyn Locate>,
     pub(super) hooks: Arc<dyn Hooks>,
     pub(super) state: watch::Sender<LinkState>,
-    pub(super) reconnect: Arc<Notify>,
+    pub(super) given_up: watch::Receiver<u64>,
 }
 
 /// The driver's task; ends with its owner.
@@ -43,7 +43,7 @@ impl Drop for Running {
 }
 
 impl Supervisor {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let role = self.config.role;
         let mut backoff = Backoff::default();
         let mut epoch = 0;
@@ -58,7 +58,7 @@ impl Supervisor {
                         epoch,
                         connection: connection.clone(),
                     });
-                    let reason = self.watch(connection, &mut driver).await;
+                    let reason = self.watch(epoch, connection, &mut driver).await;
                     tracing::warn!(role, epoch, %reason, "connection lost");
                     metrics::counter!("mainstay_link_losses_total", "role" => role).increment(1);
                     self.hooks.on_down();
@@ -78,6 +78,8 @@ impl Supervisor {
         let role = self.config.role;
         tracing::debug!(role, %error, "connection attempt failed");
         metrics::counter!("mainstay_link_failed_attempts_total", "role" => role).increment(1);
+        // What was set up on the way is gone with it.
+        self.hooks.on_down();
         self.state.send_replace(LinkState::Down(Some(error)));
     }
 
@@ -100,7 +102,8 @@ impl Supervisor {
 
     /// Returns when the connection must be given up, with the reason.
     async fn watch(
-        &self,
+        &mut self,
+        epoch: u64,
         mut connection: MultiplexedConnection,
         driver: &mut Running,
     ) -> RedisError {
@@ -120,7 +123,7 @@ impl Supervisor {
         tokio::select! {
             error = heartbeat => error,
             _ended = &mut driver.0 => lost("connection closed"),
-            () = self.reconnect.notified() => lost("asked to reconnect"),
+            _ = self.given_up.wait_for(|given_up| *given_up >= epoch) => lost("asked to reconnect"),
         }
     }
 }
