@@ -21,6 +21,8 @@ on_both_flavors! {
     calls_fail_in_time_while_the_server_is_dead_and_work_after
     calls_fail_in_time_while_the_server_is_frozen_and_work_after
     an_idle_subscriber_gets_a_gap_and_then_events
+    a_subscriber_outlives_the_handles_that_it_came_from
+    a_channel_that_the_login_may_not_hear_fails_alone
     a_held_lock_survives_a_restart_or_is_lost_in_time
     a_held_lock_is_lost_in_time_when_the_server_stays_away
 }
@@ -161,6 +163,55 @@ async fn an_idle_subscriber_gets_a_gap_and_then_events(flavor: Flavor) {
         };
         assert_eq!(event.data, 10 + round);
     }
+}
+
+async fn a_subscriber_outlives_the_handles_that_it_came_from(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let mut subscriber = {
+        let stay = connect(&server.url()).await;
+        let channel = stay.channel::<u32>("numbers").build().unwrap();
+        channel.subscribe().await.unwrap()
+    };
+    let other = connect(&server.url()).await;
+    let channel = other.channel::<u32>("numbers").build().unwrap();
+    assert_eq!(channel.publish("number", &7).await.unwrap(), 1);
+    let heard = item(&mut subscriber).await;
+    assert!(
+        matches!(&heard, Item::Event { event, .. } if event.data == 7),
+        "{heard:?}"
+    );
+}
+
+async fn a_channel_that_the_login_may_not_hear_fails_alone(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let rules = [
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        ">pw",
+        "~*",
+        "+@all",
+        "resetchannels",
+        "&open",
+    ];
+    assert_eq!(server.command(&rules).await.text(), "OK");
+    let stay = connect(&format!("redis://app:pw@{}", server.addr())).await;
+    let open = stay.channel::<u32>("open").build().unwrap();
+    let mut subscriber = open.subscribe().await.unwrap();
+    let closed = stay.channel::<u32>("closed").build().unwrap();
+    for _ in 0..3 {
+        let refused = in_time("channel.subscribe", closed.subscribe()).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
+    }
+    assert_eq!(stay.status(), Status::Up);
+    assert_eq!(open.publish("number", &7).await.unwrap(), 1);
+    // No gap: the connection was not given up.
+    let heard = item(&mut subscriber).await;
+    assert!(
+        matches!(&heard, Item::Event { event, .. } if event.data == 7),
+        "{heard:?}"
+    );
 }
 
 async fn a_held_lock_survives_a_restart_or_is_lost_in_time(flavor: Flavor) {
