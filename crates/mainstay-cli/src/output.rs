@@ -23,7 +23,12 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Prints a JSON value on one line when asked for JSON, else the text.
 pub(crate) fn answer(json: bool, value: &Value, text: impl Display) -> Result<(), Failure> {
-    if json { line(value) } else { line(text) }
+    let written = if json { line(value) } else { line(text) };
+    match written {
+        // The exit code says it, too: a denial stays one when nobody reads its text.
+        Err(failure) if failure.is_broken_pipe() => Ok(()),
+        written => written,
+    }
 }
 
 /// Tells the user something on standard error, whether or not anyone listens.

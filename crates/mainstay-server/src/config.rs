@@ -61,6 +61,11 @@ impl Config {
                 "request_timeout is zero: no request could be answered".into(),
             ));
         }
+        if ApiKeyHash::any_matches(&self.api_keys, b"") {
+            return Err(ServeError::Config(
+                "an API key hash is that of an empty key, which everybody knows".into(),
+            ));
+        }
         if let Some(host) = self.allowed_hosts.iter().find(|host| !is_host(host)) {
             return Err(ServeError::Config(format!(
                 "allowed host {host:?} is not a host name: write it without scheme and port"

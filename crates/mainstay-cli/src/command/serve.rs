@@ -27,7 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   mainstay serve
   mainstay serve --url redis://127.0.0.1:6379 --limit api=100/1m --limit mail=10/1h
-  printf %s \"$KEY\" | sha256sum | cut -d' ' -f1 > keys.txt
+  printf %s \"${KEY:?}\" | sha256sum | cut -d' ' -f1 > keys.txt
   mainstay serve --listen 0.0.0.0:7878 --api-key-file keys.txt
 
 Without keys the server listens on this machine's loopback addresses only. Clients send a key in

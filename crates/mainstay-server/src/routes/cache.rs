@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{AGE, CONTENT_TYPE, HeaderName};
+use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -40,11 +40,13 @@ async fn read_entry(State(app): State<App>, uri: Uri) -> Result<Response, Proble
     let Some(entry) = cache.entry(&key).await? else {
         return Err(
             Problem::not_found("cache_miss", "there is no value under this key")
-                .header(CACHE_STATUS, "mainstay; fwd=miss"),
+                .header(CACHE_STATUS, "mainstay; detail=miss"),
         );
     };
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        // Another cache on the way would not hear of an invalidation.
+        (CACHE_CONTROL, "no-store".to_owned()),
         (AGE, entry.age.as_secs().to_string()),
         (
             CACHE_STATUS,

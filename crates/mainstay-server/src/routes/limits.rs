@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::no_verb;
 use crate::app::App;
-use crate::extract::{JsonBody, verb};
+use crate::extract::{JsonBody, Query, verb};
 use crate::middleware::RouteLabel;
 use crate::problem::{Problem, millis_up, seconds_up};
 
@@ -43,6 +43,7 @@ async fn check(
     uri: Uri,
     body: Result<JsonBody<Check>, Problem>,
 ) -> Result<Response, Problem> {
+    Query::of(&uri, &[])?;
     let Some((name, "check")) = verb(&uri, 2)? else {
         return Err(no_verb(":check"));
     };

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::no_verb;
 use crate::app::App;
-use crate::extract::{JsonBody, duration, verb};
+use crate::extract::{JsonBody, Query, duration, verb};
 use crate::middleware::{RouteLabel, within};
 use crate::problem::{Problem, millis, millis_up};
 
@@ -31,6 +31,7 @@ pub(super) fn routes() -> Router<App> {
 
 async fn act(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let uri = request.uri().clone();
+    Query::of(&uri, &[])?;
     let Some((name, verb)) = verb(&uri, 2)? else {
         return Err(no_verb(":acquire, :renew, :release"));
     };
@@ -79,7 +80,11 @@ async fn acquire(app: &App, name: &str, request: Request) -> Result<Response, Pr
         return Err(Problem::invalid("\"wait\" is longer than 60s"));
     }
     let lock = app.stay.lock(name).ttl(ttl).build()?;
-    match within(wait + app.request_timeout(), lock.lease(wait)).await?? {
+    let leased = tokio::select! {
+        leased = within(wait + app.request_timeout(), lock.lease(wait)) => leased??,
+        () = app.closing.cancelled() => return Err(Problem::shutting_down()),
+    };
+    match leased {
         LeaseAttempt::Leased(lease) => {
             let answer = json!({
                 "token": lease.token,

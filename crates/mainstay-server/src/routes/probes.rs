@@ -28,12 +28,7 @@ async fn ready(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri, &["verbose"])?;
     let verbose = query.one("verbose")?.is_some();
     if app.closing.is_cancelled() {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "shutting_down",
-            "The server is shutting down",
-            "open requests are finished, new ones belong elsewhere",
-        ));
+        return Err(Problem::shutting_down());
     }
     let report = tokio::time::timeout(PROBE_TIMEOUT, app.stay.health())
         .await

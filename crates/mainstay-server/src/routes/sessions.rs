@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::extract::{JsonBody, duration};
+use crate::extract::{JsonBody, Query, duration};
 use crate::problem::{Problem, millis};
 
 pub(super) fn routes() -> Router<App> {
@@ -42,8 +42,10 @@ struct NewSession {
 
 async fn create(
     State(app): State<App>,
+    uri: Uri,
     JsonBody(new): JsonBody<NewSession>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
+    Query::of(&uri, &[])?;
     let absolute = match &new.absolute {
         None => app.config.session_absolute,
         Some(value) => duration("absolute", value)?,
@@ -64,7 +66,12 @@ async fn create(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn current(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
+async fn current(
+    State(app): State<App>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    Query::of(&uri, &[])?;
     let id = bearer(&headers)?;
     let session = app.sessions.load(&id).await?.ok_or_else(not_valid)?;
     Ok(Json(json!({
@@ -77,7 +84,8 @@ async fn current(State(app): State<App>, headers: HeaderMap) -> Result<Json<Valu
     })))
 }
 
-async fn end(State(app): State<App>, headers: HeaderMap) -> Result<StatusCode, Problem> {
+async fn end(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<StatusCode, Problem> {
+    Query::of(&uri, &[])?;
     let id = bearer(&headers)?;
     if app.sessions.revoke(&id).await? {
         Ok(StatusCode::NO_CONTENT)

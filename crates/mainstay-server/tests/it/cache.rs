@@ -43,7 +43,7 @@ async fn a_value_lives_five_minutes_unless_told_otherwise() {
 async fn a_miss_is_a_problem_with_a_cache_status() {
     let server = Server::start().await;
     let miss = server.get("/v1/cache/prices/none").await;
-    assert_eq!(header(&miss, "cache-status"), Some("mainstay; fwd=miss"));
+    assert_eq!(header(&miss, "cache-status"), Some("mainstay; detail=miss"));
     problem(miss, 404, "cache_miss").await;
 }
 

@@ -82,7 +82,7 @@ impl Feed {
     fn item(&self, item: Item<Value>) -> String {
         match item {
             Item::Event { channel, event } => match event.to_json() {
-                Ok(json) => frame::event(&event.id, &event.kind, &json),
+                Ok(json) => frame::event(&event.id, &event.kind, &with_channel(&channel, &json)),
                 Err(_) => undecodable(&channel, 0),
             },
             Item::Gap(GapReason::Disconnected) => self.reset("disconnected", None),
@@ -103,6 +103,14 @@ impl Feed {
         }
         frame::control("reset", &data)
     }
+}
+
+/// The event with its channel as an extension attribute of `CloudEvents`.
+fn with_channel(channel: &Name, json: &[u8]) -> Vec<u8> {
+    // A name needs no escaping, and an event is an object that is not empty.
+    let mut named = format!("{{\"channel\":\"{channel}\",").into_bytes();
+    named.extend_from_slice(json.get(1..).unwrap_or_default());
+    named
 }
 
 fn undecodable(channel: &Name, bytes: usize) -> String {

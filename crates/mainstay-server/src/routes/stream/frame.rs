@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-/// Event types that only the server sends.
-const RESERVED: [&str; 2] = ["reset", "undecodable"];
+/// Event types that only the server, or the browser itself, may raise.
+const RESERVED: [&str; 4] = ["reset", "undecodable", "error", "open"];
 
 /// A comment, after the time to wait before reconnecting.
 pub(super) fn retry(comment: &str) -> String {

@@ -12,16 +12,18 @@ use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{Acquired, CacheStore, Entry, Fill, Lease};
 use crate::clock::{Clock, Moment};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::StoreKey;
 use crate::ttl::Ttl;
 
 /// What all entries together may take.
 const CAPACITY_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Parts with a capacity and a lock of their own. An entry larger than a part is not kept, so
-/// there are few.
+/// Parts with a capacity and a lock of their own. An entry larger than a part could not be kept.
 const SHARDS: usize = 16;
+
+/// The largest value; a part holds at least one of them.
+const LARGEST_BYTES: usize = 8 * 1024 * 1024;
 
 /// What an entry takes besides its key and value.
 const OVERHEAD_BYTES: usize = 128;
@@ -56,6 +58,15 @@ impl Stored {
     fn is_fresh(&self, now: Moment) -> bool {
         now < self.expires_at
     }
+}
+
+fn check_size(value: &Bytes) -> Result<()> {
+    if value.len() > LARGEST_BYTES {
+        return Err(Error::invalid(
+            "value is larger than 8 MiB: the memory backend keeps no larger ones",
+        ));
+    }
+    Ok(())
 }
 
 #[derive(Debug, Clone)]
@@ -138,6 +149,7 @@ impl CacheStore for MemoryCache {
     }
 
     async fn put(&self, key: &StoreKey, value: Bytes, ttl: Ttl) -> Result<()> {
+        check_size(&value)?;
         let mut leases = self.stripe(key);
         let now = self.clock.now();
         leases.remove(now, key);
@@ -161,6 +173,7 @@ impl CacheStore for MemoryCache {
     }
 
     async fn fill(&self, key: &StoreKey, lease: &Lease, value: Bytes, ttl: Ttl) -> Result<Fill> {
+        check_size(&value)?;
         let mut leases = self.stripe(key);
         let now = self.clock.now();
         if leases
@@ -257,12 +270,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_too_large_to_keep_still_replaces_the_old_one() {
+    async fn the_largest_value_is_kept_and_a_larger_one_is_refused() {
         let (cache, _) = cache();
-        let large = Bytes::from(vec![0; usize::try_from(CAPACITY_BYTES).unwrap() / SHARDS]);
-        let old = Bytes::from_static(b"old");
-        cache.put(&key("k"), old, minute()).await.unwrap();
-        cache.put(&key("k"), large, minute()).await.unwrap();
-        assert_eq!(cache.get(&key("k")).await.unwrap(), None);
+        let largest = Bytes::from(vec![0; LARGEST_BYTES]);
+        let larger = Bytes::from(vec![0; LARGEST_BYTES + 1]);
+        cache.put(&key("k"), largest, minute()).await.unwrap();
+        let refused = cache.put(&key("k"), larger, minute()).await.unwrap_err();
+        assert_eq!(refused.kind(), crate::ErrorKind::Invalid);
+        let kept = cache.get(&key("k")).await.unwrap();
+        assert_eq!(kept.map(|value| value.len()), Some(LARGEST_BYTES));
     }
 }
