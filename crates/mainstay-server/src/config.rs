@@ -120,6 +120,12 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_of_an_empty_key_is_refused() {
+        let refused = message(|config| config.api_keys.push(ApiKeyHash::of("")));
+        assert!(refused.is_some_and(|text| text.contains("empty key")));
+    }
+
+    #[test]
     fn an_allowed_host_has_neither_scheme_nor_port() {
         for wrong in ["http://plant", "plant:80", ""] {
             let message = message(|config| config.allowed_hosts.push(wrong.into()));

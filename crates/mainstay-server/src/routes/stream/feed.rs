@@ -123,6 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_event_names_its_channel() {
+        let name = Name::new("alarms").unwrap();
+        let named = with_channel(&name, br#"{"specversion":"1.0"}"#);
+        assert_eq!(named, br#"{"channel":"alarms","specversion":"1.0"}"#);
+    }
+
+    #[test]
     fn an_undecodable_message_is_named_but_not_shown() {
         let name = Name::new("alarms").unwrap();
         let frame = undecodable(&name, 12);

@@ -72,5 +72,8 @@ mod tests {
     fn a_publisher_cannot_speak_for_the_server() {
         assert_eq!(event("1", "reset", b"{}"), "id: 1\ndata: {}\n\n");
         assert_eq!(event("1", "undecodable", b"{}"), "id: 1\ndata: {}\n\n");
+        // A browser's EventSource raises these two itself.
+        assert_eq!(event("1", "error", b"{}"), "id: 1\ndata: {}\n\n");
+        assert_eq!(event("1", "open", b"{}"), "id: 1\ndata: {}\n\n");
     }
 }
