@@ -1,4 +1,4 @@
-//! A connection that must speak soon after it opened.
+//! A connection that must speak soon after it opened, and read what it is sent.
 
 use std::io;
 use std::pin::Pin;
@@ -11,8 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// Until the head of a request must be complete, and how long a connection may idle.
+/// Until the head of a request must be complete, and how long an HTTP/1 connection may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may leave the socket full.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// As long as HTTP/2's preface: with so many bytes the protocol is known.
 const PREFACE_BYTES: usize = 24;
 
@@ -32,14 +34,17 @@ pub(crate) fn protocol() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Fails a read that waits for the first bytes for too long.
+/// Fails a read that waits for the first bytes for too long, and a write that gets nowhere.
 ///
-/// The HTTP implementation's own timeout begins when it knows the protocol; without this, a
-/// client that sends nothing would keep its place for ever.
+/// The HTTP implementation's own timeout begins when it knows the protocol, and none of its
+/// timeouts covers writing; without this, a client that sends nothing, or reads nothing, would
+/// keep its place for ever.
 pub(crate) struct Opening {
     stream: TcpStream,
     missing: usize,
     deadline: Pin<Box<Sleep>>,
+    /// Set while the client leaves the socket full.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Opening {
@@ -48,7 +53,27 @@ impl Opening {
             stream,
             missing: PREFACE_BYTES,
             deadline: Box::pin(tokio::time::sleep(HEAD_TIMEOUT)),
+            stalled: None,
         }
+    }
+
+    /// What a write came to, unless none has got anywhere for too long.
+    fn or_stalled(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let deadline = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        deadline
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -81,9 +106,11 @@ impl AsyncWrite for Opening {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.or_stalled(context, written)
     }
 
+    // A TCP stream buffers nothing: its flush never waits, and is no sign that the client reads.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
@@ -97,7 +124,8 @@ impl AsyncWrite for Opening {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.or_stalled(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -28,9 +28,12 @@ fn hold(url: &str, flags: &[&str], script: &str) -> (Running, String) {
 }
 
 fn exists(process: &str) -> bool {
-    // One that ended and was not waited for has no command line.
-    let path = Path::new("/proc").join(process).join("cmdline");
-    fs::read(path).is_ok_and(|line| !line.is_empty())
+    // The state follows the name in brackets; Z has ended and was not waited for.
+    let path = Path::new("/proc").join(process).join("stat");
+    fs::read_to_string(path).is_ok_and(|stat| {
+        let state = stat.rsplit(") ").next();
+        state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+    })
 }
 
 async fn is_gone(process: &str) {

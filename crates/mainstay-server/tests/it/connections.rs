@@ -27,6 +27,23 @@ async fn a_client_that_sends_no_request_loses_its_place() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_reads_loses_its_place() {
+    let one = NonZeroUsize::MIN;
+    let server = Server::with(|config| config.max_connections = one).await;
+    let mut deaf = TcpStream::connect(server.address).await.unwrap();
+    let pipelined = LIVEZ.repeat(1000);
+    let refused = timeout(BOUND, async {
+        while deaf.write_all(&pipelined).await.is_ok() {}
+    });
+    refused.await.expect("the server closes");
+
+    let mut next = TcpStream::connect(server.address).await.unwrap();
+    next.write_all(LIVEZ).await.unwrap();
+    let answered = timeout(BOUND, next.read_u8()).await;
+    assert_eq!(answered.expect("a place became free").unwrap(), b'H');
+}
+
 #[tokio::test]
 async fn a_connection_above_the_limit_waits_for_a_place() {
     let one = NonZeroUsize::MIN;
