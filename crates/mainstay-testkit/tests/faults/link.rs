@@ -192,6 +192,7 @@ async fn a_channel_that_the_login_may_not_hear_fails_alone(flavor: Flavor) {
         ">pw",
         "~*",
         "+@all",
+        "-info",
         "resetchannels",
         "&open",
     ];
@@ -205,6 +206,8 @@ async fn a_channel_that_the_login_may_not_hear_fails_alone(flavor: Flavor) {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
     }
     assert_eq!(stay.status(), Status::Up);
+    // A login that may not ask for the version works without.
+    assert_eq!(stay.health().await.unwrap().version, "unknown");
     assert_eq!(open.publish("number", &7).await.unwrap(), 1);
     // No gap: the connection was not given up.
     let heard = item(&mut subscriber).await;

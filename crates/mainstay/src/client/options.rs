@@ -125,7 +125,8 @@ impl Options {
     /// [`Invalid`](crate::ErrorKind::Invalid) for a URL, parameter or option that is not allowed;
     /// no message shows the password. [`Unavailable`](crate::ErrorKind::Unavailable) when the
     /// backend cannot be reached. [`Refused`](crate::ErrorKind::Refused) when it rejects the
-    /// login. [`Unsupported`](crate::ErrorKind::Unsupported) when this build has no such backend.
+    /// login. [`Unsupported`](crate::ErrorKind::Unsupported) when this build has no such backend, or
+    /// the server says that it is older than Redis 7.0 or Valkey 7.2.
     pub async fn connect(mut self, url: &str) -> Result<Mainstay> {
         let url = BackendUrl::parse(url)?;
         for parameter in &url.parameters {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval};
 
 use super::commander::{Commander, Effect};
 use super::hub::Hub;
-use super::reply;
+use super::server::ServerInfo;
 use crate::backend::{Health, HealthReport, Status};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Keyspace;
@@ -58,48 +58,17 @@ impl RedisHealth {
 
     async fn examine(&self) -> Result<HealthReport> {
         let start = Instant::now();
-        self.ask(&["PING"]).await?;
-        let round_trip = start.elapsed();
-        let info = reply::text(self.ask(&["INFO", "server"]).await?)?;
-        let field = |name: &str| {
-            info.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-                .map(str::trim)
-        };
-        let (server, version) = match field("valkey_version") {
-            Some(version) => ("valkey", version),
-            None => ("redis", field("redis_version").unwrap_or("unknown")),
-        };
-        let memory = reply::text(self.ask(&["INFO", "memory"]).await?)?;
-        let evicts = memory
-            .lines()
-            .find_map(|line| line.strip_prefix("maxmemory_policy:"))
-            .map(str::trim)
-            .filter(|policy| *policy != "noeviction");
-        let is_limited = !memory.lines().any(|line| line.trim() == "maxmemory:0");
-        Ok(HealthReport {
-            server: server.to_owned(),
-            version: version.to_owned(),
-            round_trip,
-            warnings: evicts
-                .filter(|_| is_limited)
-                .map(|policy| {
-                    format!(
-                        "maxmemory-policy is {policy}: under memory pressure the server may evict \
-                         locks and sessions; set it to noeviction, or cache on another server"
-                    )
-                })
-                .into_iter()
-                .collect(),
-        })
-    }
-
-    async fn ask(&self, words: &[&str]) -> Result<redis::Value> {
-        let mut command = redis::Cmd::new();
-        command.arg(words);
         self.commander
-            .run(&self.probe_key, &command, Effect::Read)
-            .await
+            .run(&self.probe_key, &redis::cmd("PING"), Effect::Read)
+            .await?;
+        let round_trip = start.elapsed();
+        let server = ServerInfo::read(&self.commander, &self.probe_key).await?;
+        Ok(HealthReport {
+            server: server.name.to_owned(),
+            version: server.version.clone(),
+            round_trip,
+            warnings: server.warnings(),
+        })
     }
 }
 

@@ -18,6 +18,7 @@ mod lock;
 mod reply;
 mod script;
 mod sentinel;
+mod server;
 mod session;
 mod slots;
 
@@ -34,6 +35,7 @@ use crate::backend::Stores;
 use crate::error::Result;
 use crate::key::Keyspace;
 use commander::Commander;
+use server::ServerInfo;
 
 /// Times that bound every call.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +62,11 @@ pub(crate) async fn open(
         let deadline = Instant::now() + patience;
         commander.wait_up(deadline).await?;
         hub.wait_up(deadline).await?;
+        let server = ServerInfo::read(&commander, keyspace.probe().as_str()).await?;
+        server.check_version()?;
+        for warning in server.warnings() {
+            tracing::warn!(server = server.name, version = server.version, "{warning}");
+        }
     }
     Ok(Stores {
         cache: Arc::new(cache::RedisCache::new(Arc::clone(&commander))),
