@@ -10,7 +10,7 @@ use tokio::sync::watch;
 /// A point on a clock that never goes back and counts time spent suspended.
 ///
 /// Comparable only with moments of the same clock on the same machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Duration);
 
 impl Moment {
@@ -23,6 +23,16 @@ impl Moment {
     /// How long this is after `earlier`; zero when it is not.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// Nanoseconds since the clock's start: enough for 584 years.
+    pub(crate) fn as_nanos(self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether this is at most `length` after the moment of that many nanoseconds.
+    pub(crate) fn is_within(self, length: Duration, earlier_nanos: u64) -> bool {
+        u128::from(self.as_nanos().saturating_sub(earlier_nanos)) <= length.as_nanos()
     }
 }
 

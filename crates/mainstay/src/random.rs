@@ -24,3 +24,9 @@ pub(crate) fn token() -> String {
 pub(crate) fn up_to(most: Duration) -> Duration {
     most.mul_f64(f64::from(u32::from_ne_bytes(bytes())) / f64::from(u32::MAX))
 }
+
+/// A random number with the exponential distribution of mean 1.
+pub(crate) fn exponential() -> f64 {
+    let uniform = (f64::from(u32::from_ne_bytes(bytes())) + 1.0) / (f64::from(u32::MAX) + 1.0);
+    -uniform.ln()
+}

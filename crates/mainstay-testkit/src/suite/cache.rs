@@ -205,23 +205,36 @@ pub async fn a_load_from_before_a_remove_is_not_given_to_later_callers(subject: 
     assert_eq!(cache.get("key").await.unwrap(), Some(text("new")));
 }
 
-pub async fn a_load_of_another_process_is_not_waited_for(subject: &Subject) {
-    let name = "a_load_of_another_process_is_not_waited_for";
+pub async fn a_load_of_another_process_is_waited_for(subject: &Subject) {
+    let name = "a_load_of_another_process_is_waited_for";
     let Some(other) = subject.other_process().await else {
         return subject.skip(name, "memory belongs to one process");
     };
     let (ours, theirs) = (cache_of(subject.stay()), cache_of(&other));
-    let meanwhile = async {
-        let load = async || Ok::<_, io::Error>(text("theirs"));
-        assert_eq!(theirs.get_or_load("key", load).await.unwrap(), "theirs");
-        assert_eq!(
-            theirs.get("key").await.unwrap(),
-            None,
-            "only the lease may store"
-        );
+    let gate = Gate::closed();
+    let waiting = async {
+        gate.started().await;
+        let never = async || Err::<String, _>(io::Error::other("it is loaded elsewhere"));
+        let waited = theirs.get_or_load("key", never);
+        let opening = async {
+            eventually("a wait", Subject::BOUND, async || {
+                match theirs.stats().waits {
+                    0 => Err("none".to_owned()),
+                    _ => Ok(()),
+                }
+            })
+            .await;
+            gate.open();
+        };
+        tokio::join!(waited, opening).0
     };
-    assert_eq!(load_around(&ours, meanwhile).await.unwrap(), "old");
-    assert_eq!(theirs.get("key").await.unwrap(), Some(text("old")));
+    let loading = ours.get_or_load("key", gate.loader(Ok(text("ours"))));
+    let (ours, theirs) = tokio::join!(loading, waiting);
+    assert_eq!(
+        (ours.unwrap(), theirs.unwrap()),
+        (text("ours"), text("ours"))
+    );
+    assert_eq!(gate.count(), 1);
 }
 
 pub async fn an_undecodable_value_is_a_miss_and_replaced(subject: &Subject) {

@@ -43,7 +43,7 @@ macro_rules! behaviours {
                 a_load_that_ends_after_a_remove_is_not_stored
                 a_load_that_ends_after_a_set_is_not_stored
                 a_load_from_before_a_remove_is_not_given_to_later_callers
-                a_load_of_another_process_is_not_waited_for
+                a_load_of_another_process_is_waited_for
                 an_undecodable_value_is_a_miss_and_replaced
                 an_entry_tells_its_age_and_the_time_it_has_left
                 keys_with_special_characters_do_not_collide

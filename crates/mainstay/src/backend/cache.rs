@@ -1,45 +1,214 @@
 //! Contract of the cache store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::coherence::{Mark, Watchers};
 use crate::error::Result;
 use crate::key::StoreKey;
 use crate::ttl::Ttl;
 
-/// Stores cache entries and guards who may fill a missing one.
+/// Stores cache entries, guards who may fill a missing one, and tells of changes.
+///
+/// Entries are bytes: what they mean is decided above.
 ///
 /// # Behaviour
 /// - An entry is gone when its TTL has passed on the store's own clock.
-/// - A missing entry is leased to one caller at a time; a lease ends by `fill`, by `forfeit`,
-///   or after its time.
-/// - `put` and `remove` end any lease on the key. A `fill` whose lease has ended stores nothing:
-///   a value that was computed before an invalidation never becomes visible after it.
+/// - The right to fill an entry is leased to one caller at a time; a lease ends by `fill`, by
+///   `forfeit`, or when its time is over and nobody renewed it.
+/// - `put`, `remove` and `expire` end any lease on the key. A `fill` whose lease has ended stores
+///   nothing: a value that was computed before an invalidation never becomes visible after it.
+/// - What was read by `sight` or `acquire` is watched: its next change, whoever makes it, reaches
+///   the [`Watchers`], before the change itself is answered or within the stream of the
+///   [`Mark`]. `remove`, `expire`, `fill` and `forfeit` count as changes even when there was no
+///   entry, so that whoever waits for one is woken.
 /// - Every method is atomic. None may be sent twice by accident with another effect than once.
 #[async_trait]
 pub trait CacheStore: Send + Sync {
-    /// The value, if there is one.
+    /// The bytes, if there are any.
     async fn get(&self, key: &StoreKey) -> Result<Option<Bytes>>;
 
-    /// The value with its age and the time it has left.
-    async fn inspect(&self, key: &StoreKey) -> Result<Option<Entry>>;
+    /// The bytes with the time they have left.
+    async fn inspect(&self, key: &StoreKey) -> Result<Option<Stored>>;
 
-    /// Stores a value, replacing what was there.
+    /// As [`inspect`](Self::inspect), watched from then on where the store can.
+    async fn sight(&self, key: &StoreKey) -> Result<Sighting>;
+
+    /// [`sight`](Self::sight) of several keys in one round trip to each node.
+    async fn sight_many(&self, keys: &[StoreKey]) -> Result<Vec<Sighting>>;
+
+    /// Stores an entry, replacing what was there.
     async fn put(&self, key: &StoreKey, value: Bytes, ttl: Ttl) -> Result<()>;
 
-    /// The value; or, when it is missing, the right to fill it for at most `lease_for`.
-    async fn acquire(&self, key: &StoreKey, lease_for: Ttl) -> Result<Acquired>;
+    /// The entry; or, when there is none but what the caller has seen already, the right to fill
+    /// it.
+    async fn acquire(&self, key: &StoreKey, attempt: &Attempt) -> Result<Acquired>;
 
-    /// Stores a value under a lease and ends the lease.
+    /// Prolongs a lease; false when it has ended.
+    async fn renew(&self, key: &StoreKey, lease: &Lease, lease_for: Ttl) -> Result<bool>;
+
+    /// Stores an entry under a lease and ends the lease.
     async fn fill(&self, key: &StoreKey, lease: &Lease, value: Bytes, ttl: Ttl) -> Result<Fill>;
 
-    /// Ends a lease without a value, so that the next caller may try.
-    async fn forfeit(&self, key: &StoreKey, lease: &Lease) -> Result<()>;
+    /// Ends a lease without an entry, so that the next caller may try.
+    ///
+    /// A `failure` is told to those who waited for this lease, and to everybody for its
+    /// `told_for`.
+    async fn forfeit(
+        &self,
+        key: &StoreKey,
+        lease: &Lease,
+        failure: Option<&LoadFailure>,
+    ) -> Result<()>;
 
     /// Removes the entry; true if there was one.
     async fn remove(&self, key: &StoreKey) -> Result<bool>;
+
+    /// Sets the byte [`STALE_AT`] of an entry to [`STALE`], keeping its TTL; true if there was
+    /// one that is long enough.
+    async fn expire(&self, key: &StoreKey) -> Result<bool>;
+
+    /// Starts the TTL of an entry anew; false if there is none.
+    async fn touch(&self, key: &StoreKey, ttl: Ttl) -> Result<bool>;
+
+    /// The number of the latest [`advance`](Self::advance); at least the server's clock in
+    /// microseconds when there was none or it is forgotten.
+    async fn watermark(&self, counter: &StoreKey) -> Result<u64>;
+
+    /// Raises a watermark and returns the new number, larger than all before.
+    async fn advance(&self, counter: &StoreKey) -> Result<u64>;
+
+    /// The generation of a tag; `generation` becomes it when it has none. It then lives for at
+    /// least `ttl`.
+    async fn create_tag(&self, tag: &StoreKey, generation: u64, ttl: Ttl) -> Result<u64>;
+
+    /// Raises the generation of a tag that has a smaller one, and keeps its TTL.
+    async fn raise_tag(&self, tag: &StoreKey, generation: u64) -> Result<()>;
+
+    /// Adds to counters that live for a day after they were last added to.
+    async fn count(&self, counters: &StoreKey, added: &[(&'static str, u64)]) -> Result<()>;
+
+    /// The counters.
+    async fn counts(&self, counters: &StoreKey) -> Result<Vec<(String, u64)>>;
+
+    /// Who is told of changes.
+    fn watchers(&self) -> &Arc<Watchers>;
+}
+
+/// Where an entry says whether it is fresh; see [`CacheStore::expire`].
+pub const STALE_AT: usize = 3;
+
+/// What is written there, as a bit among others.
+pub const STALE: u8 = 0b1000_0000;
+
+/// Stored bytes and their time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// The entry.
+    pub bytes: Bytes,
+    /// Time until it expires; `None` for an entry of another program that never does.
+    pub ttl_left: Option<Duration>,
+}
+
+/// Answer of [`CacheStore::sight`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Sighting {
+    /// What was there.
+    pub stored: Option<Stored>,
+    /// The stream that tells of its next change; `None` when nothing does at the moment.
+    pub mark: Option<Mark>,
+}
+
+/// What a caller of [`CacheStore::acquire`] wants and knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// For how long the right is leased.
+    pub lease_for: Ttl,
+    /// How the bytes begin that the caller has seen and cannot use; empty for none.
+    pub seen: Bytes,
+    /// The lease that the caller has waited for.
+    pub waited_for: Option<LeaseId>,
+}
+
+/// The right to fill one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease(String);
+
+impl Lease {
+    pub(crate) fn random() -> Self {
+        Self(crate::random::token())
+    }
+
+    /// A lease that was handed out before, as text.
+    pub(crate) fn from_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The token as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What others may know of it.
+    pub(crate) fn id(&self) -> LeaseId {
+        LeaseId(self.0.chars().take(LeaseId::LENGTH).collect())
+    }
+}
+
+/// Names a lease without giving it away: its first characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseId(pub(crate) String);
+
+impl LeaseId {
+    /// 48 of the 128 random bits.
+    pub(crate) const LENGTH: usize = 8;
+}
+
+/// Why a load failed, for those who wait for it elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadFailure {
+    /// The error as text.
+    pub message: String,
+    /// How long everybody is told, and not only who waited.
+    pub told_for: Duration,
+}
+
+/// Answer of [`CacheStore::acquire`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Acquired {
+    /// There is an entry, and it is not the one that the caller has seen.
+    Fresh(Stored),
+    /// The caller may fill it.
+    Leased(Lease),
+    /// Somebody else may, for at most this long unless the lease is renewed.
+    Busy {
+        /// Time until the lease ends.
+        left: Duration,
+        /// The lease.
+        holder: LeaseId,
+        /// Whether the watchers will be told when it ends by anything but time.
+        is_heard: bool,
+    },
+    /// The load failed that the caller waited for, or that everybody is still told of.
+    Failed(String),
+}
+
+/// Answer of [`CacheStore::fill`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fill {
+    /// The value is stored.
+    Stored,
+    /// The lease had ended: nothing was stored.
+    Superseded,
 }
 
 /// A stored value and its times.
@@ -62,41 +231,4 @@ impl<T> Entry<T> {
             ttl_left,
         }
     }
-}
-
-/// The right to fill one missing entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease(String);
-
-impl Lease {
-    pub(crate) fn random() -> Self {
-        Self(crate::random::token())
-    }
-
-    /// The token as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Answer of [`CacheStore::acquire`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Acquired {
-    /// There is a value.
-    Fresh(Bytes),
-    /// The caller may fill it.
-    Leased(Lease),
-    /// Somebody else may, for at most this long.
-    Busy(Duration),
-}
-
-/// Answer of [`CacheStore::fill`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fill {
-    /// The value is stored.
-    Stored,
-    /// The lease had ended: nothing was stored.
-    Superseded,
 }

@@ -6,19 +6,24 @@
 
 mod cache;
 mod channel;
+mod coherence;
 mod health;
 mod limit;
 mod lock;
 mod session;
-mod unpoisoned;
+pub(crate) mod unpoisoned;
 
 pub(crate) mod mailbox;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 
-pub use cache::{Acquired, CacheStore, Entry, Fill, Lease};
+pub use cache::{
+    Acquired, Attempt, CacheStore, Entry, Fill, Lease, LeaseId, LoadFailure, STALE, STALE_AT,
+    Sighting, Stored,
+};
 pub use channel::{ChannelStore, Delivery, GapReason, Subscription};
+pub use coherence::{Lane, Mark, Watcher, Watchers};
 pub use health::{Health, HealthReport, Status};
 pub use limit::{Demand, LimitStore, Take, Window};
 pub use lock::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
@@ -27,6 +32,19 @@ pub use session::{
 };
 
 use std::sync::Arc;
+
+/// How the processes that share a Redis hear of each other's changes of cache entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Invalidation {
+    /// The server pushes the changes of what was read (`CLIENT TRACKING`), whoever makes them.
+    #[default]
+    Tracking,
+    /// Every process announces its own changes on a channel, with a number that shows what was
+    /// missed: for servers, proxies and logins without client tracking. All processes that share
+    /// the entries must use it; changes by other programs are not heard of. Not for a Cluster.
+    Announcements,
+}
 
 /// One opened backend: the store of each area.
 #[derive(Clone)]

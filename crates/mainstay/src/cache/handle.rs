@@ -1,48 +1,66 @@
-//! Reads, loads and changes entries.
+//! Reads and changes entries.
 
-use std::error::Error as StdError;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Entry;
+use super::counters::CacheStats;
+use super::entries::Found;
 use super::flight::Flights;
+use super::loaded::Lookup;
+use super::obtain::Desk;
+use super::resident::{Freshness, Resident};
 use super::section::Section;
-use super::{Entry, load};
+use super::store::{EntryOptions, tag_text};
+use super::tags::EVERY_ENTRY;
 use crate::error::Result;
-use crate::key::{AsKey, StoreKey};
-use crate::ttl::Ttl;
+use crate::key::AsKey;
 
 /// A cache of `T`s.
 ///
-/// Cheap to clone; clones share their loads, which stop when the last clone is dropped.
-/// The store's clock decides when an entry expires.
-pub struct Cache<T>(Arc<Inner<T>>);
+/// Cheap to clone; clones share what is kept in the process, and their loads, which stop when the
+/// last clone is dropped. The store's clock decides when an entry expires.
+///
+/// Values in the process are shared by cloning them: make a large `T` an `Arc` of one.
+pub struct Cache<T>(pub(super) Arc<Desk<T>>);
 
-struct Inner<T> {
-    section: Arc<Section<T>>,
-    flights: Flights<T>,
-}
-
-impl<T> Cache<T> {
+impl<T: Clone + Send + Sync + 'static> Cache<T> {
     pub(super) fn new(section: Section<T>) -> Self {
-        Self(Arc::new(Inner {
+        let flights = Flights::new(Arc::clone(&section.entries.loads));
+        Self(Arc::new(Desk {
             section: Arc::new(section),
-            flights: Flights::new(),
+            flights,
         }))
     }
 
-    /// The value, if there is one; `None` as well for a stored value that is no `T`. Cancel safe.
+    pub(super) fn section(&self) -> &Arc<Section<T>> {
+        &self.0.section
+    }
+
+    /// The value, if there is one that is fresh; `None` as well for a stored value that is no `T`,
+    /// and where it is known that there is none. Cancel safe.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for what is no key;
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
-    /// when the backend does not answer.
+    /// when the backend does not answer, and there is nothing that may be served in its place.
+    #[inline]
     pub async fn get(&self, key: impl AsKey) -> Result<Option<T>> {
-        let section = &self.0.section;
-        section.look_up(&section.key(key)?).await
+        let text = key.key_text()?;
+        if let Some((resident, _)) = self.0.near_hit(&text) {
+            return Ok(resident.value.clone());
+        }
+        self.get_from_store(text).await
     }
 
-    /// The value with its age and the time it has left. Cancel safe.
+    async fn get_from_store(&self, text: Cow<'_, str>) -> Result<Option<T>> {
+        let resident = self.0.look_up(&text).await?;
+        Ok(resident.and_then(value_of))
+    }
+
+    /// The value with its age and the time it has left to be fresh. Cancel safe.
     ///
     /// ```
     /// use std::time::Duration;
@@ -60,13 +78,33 @@ impl<T> Cache<T> {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn entry(&self, key: impl AsKey) -> Result<Option<Entry<T>>> {
-        let section = &self.0.section;
-        let entry = section.store.inspect(&section.key(key)?).await?;
-        let decoded = entry.and_then(|entry| {
-            let value = section.decode(&entry.value)?;
-            Some(Entry::new(value, entry.age, entry.ttl_left))
-        });
-        Ok(section.counted(decoded))
+        Ok(match self.lookup(key).await? {
+            Lookup::Value(entry) => Some(entry),
+            Lookup::Negative(_) | Lookup::Miss => None,
+        })
+    }
+
+    /// What is known under a key: a value, that there is none, or nothing. Asks the store.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn lookup(&self, key: impl AsKey) -> Result<Lookup<T>> {
+        let section = self.section();
+        let found = section.inspect(&key.key_text()?).await?;
+        let now = section.clock.now();
+        let Found::Entry(resident) = found else {
+            return Ok(Lookup::Miss);
+        };
+        let times = resident.times();
+        if times.freshness(now) != Freshness::Fresh {
+            return Ok(Lookup::Miss);
+        }
+        let (age, left) = (times.age(now), times.fresh_until.since(now));
+        Ok(match value_of(resident) {
+            Some(value) => Lookup::Value(Entry::new(value, age, left)),
+            None => Lookup::Negative(Entry::new((), age, left)),
+        })
     }
 
     /// Stores a value for the cache's ttl, replacing what was there.
@@ -75,29 +113,32 @@ impl<T> Cache<T> {
     /// effect.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for what is no key;
-    /// [`Codec`](crate::ErrorKind::Codec) for a value that cannot be encoded;
+    /// [`Invalid`](crate::ErrorKind::Invalid) for what is no key, and for a value above
+    /// `max_entry_bytes`; [`Codec`](crate::ErrorKind::Codec) for one that cannot be encoded;
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
-    /// when the backend does not answer; [`Refused`](crate::ErrorKind::Refused) when it has no
-    /// room.
+    /// when the backend does not answer: the entry is then removed as soon as it does;
+    /// [`Refused`](crate::ErrorKind::Refused) when it has no room.
     pub async fn set(&self, key: impl AsKey, value: &T) -> Result<()> {
-        self.put(key, value, self.0.section.ttl).await
+        self.set_with(key, value, EntryOptions::new()).await
     }
 
     /// As [`set`](Self::set), with a ttl of its own.
     ///
     /// # Errors
-    /// As [`set`](Self::set); [`Invalid`](crate::ErrorKind::Invalid) when `ttl` is no [`Ttl`].
+    /// As [`set`](Self::set); [`Invalid`](crate::ErrorKind::Invalid) when `ttl` is no
+    /// [`Ttl`](crate::Ttl).
     pub async fn set_with_ttl(&self, key: impl AsKey, value: &T, ttl: Duration) -> Result<()> {
-        self.put(key, value, Ttl::new(ttl)?).await
+        self.set_with(key, value, EntryOptions::new().ttl(ttl))
+            .await
     }
 
-    async fn put(&self, key: impl AsKey, value: &T, ttl: Ttl) -> Result<()> {
-        let section = &self.0.section;
-        let key = section.key(key)?;
-        let bytes = section.codec.encode(value)?;
-        let _change = self.change(&key);
-        section.store.put(&key, bytes, ttl).await
+    /// As [`set`](Self::set), with a ttl and tags of its own.
+    ///
+    /// # Errors
+    /// As [`set_with_ttl`](Self::set_with_ttl); [`Invalid`](crate::ErrorKind::Invalid) for a tag
+    /// that is none.
+    pub async fn set_with(&self, key: impl AsKey, value: &T, options: EntryOptions) -> Result<()> {
+        self.section().put(&key.key_text()?, value, &options).await
     }
 
     /// Removes the entry; true if there was one.
@@ -106,81 +147,85 @@ impl<T> Cache<T> {
     /// call may have taken effect.
     ///
     /// # Errors
-    /// As [`get`](Self::get); after [`Unknown`](crate::ErrorKind::Unknown) the entry may still be
-    /// there: it is harmless to repeat.
+    /// As [`get`](Self::get). After [`Unavailable`](crate::ErrorKind::Unavailable) or
+    /// [`Unknown`](crate::ErrorKind::Unknown) the entry may still be there: this process sends the
+    /// removal again, before it reads from the backend, for as long as it lives.
     pub async fn remove(&self, key: impl AsKey) -> Result<bool> {
-        let section = &self.0.section;
-        let key = section.key(key)?;
-        let _change = self.change(&key);
-        section.store.remove(&key).await
+        self.section().remove(&key.key_text()?).await
     }
 
-    /// Keeps what is loaded around a change of `key` from those who ask after it.
-    fn change<'a>(&'a self, key: &'a StoreKey) -> Change<'a, T> {
-        self.0.flights.detach(key);
-        Change {
-            flights: &self.0.flights,
-            key,
-        }
-    }
-}
-
-impl<T: Clone + Send + Sync + 'static> Cache<T> {
-    /// The value; when it is missing, `load` is called and its value stored for the cache's ttl.
+    /// Declares the entry stale, so that it is served only within the cache's stale windows; true
+    /// if there was one.
     ///
-    /// One load a key at a time in this process: callers that come meanwhile wait for it. It runs
-    /// in a task of the cache, so a caller may be dropped without stopping it. When another
-    /// process is loading the key, the value is loaded here as well but not stored; so is a value
-    /// whose load took longer than 30 s.
-    ///
-    /// An error or panic of `load` reaches every waiter, and the next call loads again. A stored
-    /// value that is no `T` counts as missing. The value is returned even when it cannot be
-    /// stored. Cancel safe.
-    ///
-    /// ```
-    /// use std::io;
-    /// use mainstay::ErrorKind;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> mainstay::Result<()> {
-    /// let cache = mainstay::Mainstay::memory().cache::<u8>("numbers").build()?;
-    /// let failed = cache.get_or_load("one", || async { Err(io::Error::other("offline")) }).await;
-    /// assert_eq!(failed.unwrap_err().kind(), ErrorKind::Loader);
-    /// let one = cache.get_or_load("one", || async { Ok::<_, io::Error>(1) }).await?;
-    /// assert_eq!(one, 1);
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// As [`remove`](Self::remove) for loads that are under way. An entry of a plain layout is left
+    /// without a mark; remove it.
     ///
     /// # Errors
-    /// As [`get`](Self::get); [`Loader`](crate::ErrorKind::Loader) when `load` fails, its error
-    /// being the source, or panics; [`Codec`](crate::ErrorKind::Codec) when its value cannot be
-    /// encoded.
-    pub async fn get_or_load<F, Fut, E>(&self, key: impl AsKey, load: F) -> Result<T>
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        E: Into<Box<dyn StdError + Send + Sync>> + 'static,
-    {
-        let section = &self.0.section;
-        let key = section.key(key)?;
-        if let Some(value) = section.look_up(&key).await? {
-            return Ok(value);
+    /// As [`remove`](Self::remove); [`Invalid`](crate::ErrorKind::Invalid) in a plain layout.
+    pub async fn expire(&self, key: impl AsKey) -> Result<bool> {
+        self.section().expire(&key.key_text()?).await
+    }
+
+    /// Makes every entry invalid that carries one of the tags, at a cost that does not depend on
+    /// how many there are.
+    ///
+    /// Entries whose load began before are not stored after. Not atomic over several tags. A
+    /// dropped call may have taken effect.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove); [`Invalid`](crate::ErrorKind::Invalid) for a tag that is none,
+    /// before anything is sent, and in a plain layout.
+    pub async fn invalidate_tags(
+        &self,
+        tags: impl IntoIterator<Item = impl AsRef<str> + Send> + Send,
+    ) -> Result<()> {
+        let tags = tags
+            .into_iter()
+            .map(|tag| tag_text(tag.as_ref()))
+            .collect::<Result<Vec<_>>>()?;
+        let mut outcome = Ok(());
+        // All are tried: each that fails is remembered.
+        for tag in tags {
+            outcome = outcome.and(self.section().invalidate_tag(&tag).await);
         }
-        let start = || load::run(Arc::clone(section), key.clone(), load);
-        self.0.flights.join(&key, start).await
+        outcome
+    }
+
+    /// Makes every entry of the cache invalid, as [`invalidate_tags`](Self::invalidate_tags).
+    ///
+    /// # Errors
+    /// As [`invalidate_tags`](Self::invalidate_tags).
+    pub async fn clear(&self) -> Result<()> {
+        self.section().invalidate_tag(EVERY_ENTRY).await
+    }
+
+    /// What this process has done with the cache since it was built.
+    pub fn stats(&self) -> CacheStats {
+        let section = self.section();
+        let mut stats = section.counters.stats();
+        if let Some(values) = &section.entries.values {
+            stats.near_entries = values.len() as u64;
+            stats.near_bytes = values.weight();
+        }
+        stats
+    }
+
+    /// Sums over all processes that use the cache: name and number, as in [`CacheStats`].
+    ///
+    /// Each process adds its own every 10 s; what nobody adds to is forgotten after a day.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn shared_stats(&self) -> Result<Vec<(String, u64)>> {
+        self.section().store.counts(&self.section().sums).await
     }
 }
 
-/// A change in progress: detaches loads once more when it has ended, however it did.
-struct Change<'a, T> {
-    flights: &'a Flights<T>,
-    key: &'a StoreKey,
-}
-
-impl<T> Drop for Change<'_, T> {
-    fn drop(&mut self) {
-        self.flights.detach(self.key);
+fn value_of<T: Clone>(resident: Arc<Resident<T>>) -> Option<T> {
+    match Arc::try_unwrap(resident) {
+        Ok(ours) => ours.value,
+        Err(shared) => shared.value.clone(),
     }
 }
 
@@ -194,7 +239,7 @@ impl<T> fmt::Debug for Cache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("name", &self.0.section.name)
-            .field("ttl", &self.0.section.ttl)
+            .field("policy", &self.0.section.policy)
             .finish_non_exhaustive()
     }
 }

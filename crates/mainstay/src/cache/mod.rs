@@ -1,38 +1,77 @@
-//! Typed caching with one load a key at a time and no stale fills.
+//! Typed caching: coherent near caches, one load a key over all processes, stale serving, tags.
 //!
-//! A value that was computed before its key was set or removed never becomes visible after it:
-//! the store hands out the right to fill a missing entry as a lease, which every change ends.
+//! What holds, on every backend:
+//!
+//! - A value that was computed before its key, or one of its tags, was invalidated never becomes
+//!   visible after it, neither in the store nor in a near cache.
+//! - A near hit was the store's current value at some time within
+//!   [`max_staleness`](Near::max_staleness). When that cannot be known, near hits stop.
+//! - One loader a key runs at a time, over all processes, while its lease lives.
+//! - A process reads what it wrote.
+//! - Clocks of two machines are never compared.
 //!
 //! ```
 //! use std::time::Duration;
 //! use mainstay::Mainstay;
+//! use mainstay::cache::Near;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let stay = Mainstay::memory();
-//! let users = stay.cache::<String>("users").ttl(Duration::from_mins(1)).build()?;
+//! let users = stay
+//!     .cache::<String>("users")
+//!     .ttl(Duration::from_mins(1))
+//!     .tags(|name: &String| [format!("initial/{}", &name[..1])])
+//!     .near(Near::new(64 << 20))
+//!     .build()?;
 //!
 //! let load = || async { Ok::<_, std::io::Error>("Ada".to_owned()) };
 //! assert_eq!(users.get_or_load("7", load).await?, "Ada");
 //! assert_eq!(users.get("7").await?.as_deref(), Some("Ada"));
 //!
-//! assert!(users.remove("7").await?);
+//! users.invalidate_tags(["initial/A"]).await?;
 //! assert_eq!(users.get("7").await?, None);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Metrics
-//! `mainstay_cache_hits_total{cache}`, `mainstay_cache_misses_total{cache}`,
-//! `mainstay_cache_loads_total{cache}`, `mainstay_cache_undecodable_total{cache}`.
+//! `mainstay_cache_hits_total{cache, tier=near|remote}`, and with the label `cache` alone
+//! `mainstay_cache_` followed by `misses`, `loads`, `load_failures`, `waits`, `stale_served`,
+//! `early_refreshes`, `superseded`, `not_stored`, `undecodable`, `invalidations`, `checked` or
+//! `incoherent`, and `_total`: see [`CacheStats`].
 
+mod batch;
 mod builder;
+mod chores;
+mod counters;
+mod entries;
+mod envelope;
 mod flight;
 mod handle;
+mod invalidate;
+mod journal;
 mod load;
+mod loaded;
+mod loading;
+mod manual;
+mod many;
+mod near;
+mod obtain;
+mod policy;
+mod resident;
 mod section;
+mod store;
+mod table;
+mod tags;
+mod waiters;
 
 pub use builder::CacheBuilder;
+pub use counters::CacheStats;
 pub use handle::Cache;
+pub use loaded::{Fetched, Lookup, Source, StaleReason};
+pub use manual::{Acquire, LoadLease};
+pub use near::Near;
+pub use store::EntryOptions;
 
-pub use crate::backend::Entry;
+pub use crate::backend::{Entry, Fill};

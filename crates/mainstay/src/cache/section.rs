@@ -1,78 +1,342 @@
-//! The entries of one cache in its store, and what is counted about them.
+//! The entries of one cache in its store, and how they are read.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use metrics::{SharedString, counter};
+use metrics::SharedString;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
-use crate::backend::CacheStore;
+use super::counters::{Count, Counters};
+use super::entries::{Entries, Found, Nothing, Read};
+use super::envelope::{Envelope, Header, identity};
+use super::journal::Journal;
+use super::near::Near;
+use super::policy::{Layout, Policy};
+use super::resident::{Resident, Times};
+use super::table::Boarding;
+use super::tags::Tags;
+use crate::backend::unpoisoned::lock;
+use crate::backend::{CacheStore, Mark, Stored};
+use crate::clock::{Clock, Moment};
 use crate::codec::Codec;
-use crate::error::Result;
-use crate::key::{AsKey, Keyspace, Name, StoreKey};
-use crate::ttl::Ttl;
+use crate::error::{ErrorKind, Result};
+use crate::key::{Keyspace, Name, StoreKey};
+
+/// How far tags may lag for a cache that keeps nothing else in the process.
+const TAGS_LAG: Near = Near::new(0);
 
 /// What a cache and its loads share.
 pub(super) struct Section<T> {
     pub(super) name: Name,
-    label: SharedString,
-    keyspace: Keyspace,
+    prefix: StoreKey,
+    pub(super) sums: StoreKey,
     pub(super) store: Arc<dyn CacheStore>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) codec: Box<dyn Codec<T>>,
-    pub(super) ttl: Ttl,
+    pub(super) policy: Policy<T>,
+    pub(super) entries: Arc<Entries<T>>,
+    /// None in a plain layout.
+    pub(super) tags: Option<Arc<Tags>>,
+    pub(super) counters: Counters,
+    pub(super) journal: Journal,
+    /// What goes on beside the calls; ends with this.
+    pub(super) chores: Mutex<JoinSet<()>>,
+    pub(super) reporting: OnceLock<()>,
+    pub(super) checks: Arc<Semaphore>,
 }
 
-impl<T> Section<T> {
-    pub(super) fn new(
-        name: Name,
-        keyspace: Keyspace,
-        store: Arc<dyn CacheStore>,
-        codec: Box<dyn Codec<T>>,
-        ttl: Ttl,
-    ) -> Self {
-        let label = SharedString::from_shared(name.as_str().into());
-        Self {
+/// What a cache is made of.
+pub(super) struct Parts<T> {
+    pub(super) name: Name,
+    pub(super) keyspace: Keyspace,
+    pub(super) store: Arc<dyn CacheStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) codec: Box<dyn Codec<T>>,
+    pub(super) policy: Policy<T>,
+    pub(super) near: Option<Near>,
+}
+
+impl<T: Clone + Send + Sync + 'static> Section<T> {
+    pub(super) fn new(parts: Parts<T>) -> Self {
+        let Parts {
             name,
-            label,
             keyspace,
             store,
+            clock,
             codec,
-            ttl,
+            policy,
+            near,
+        } = parts;
+        let prefix = match &policy.layout {
+            Layout::Sealed => keyspace.cache_prefix(&name),
+            Layout::Plain(prefix) => keyspace.plain_prefix(prefix),
+        };
+        let entries = Arc::new(Entries::new(prefix.clone(), near));
+        store
+            .watchers()
+            .register(prefix.as_str(), Arc::downgrade(&entries) as _);
+        let tags = (policy.layout == Layout::Sealed).then(|| {
+            Tags::new(
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                keyspace.tag_prefix(&name),
+                keyspace.watermark(&name),
+                near.unwrap_or(TAGS_LAG).max_staleness,
+                Arc::clone(&entries) as _,
+            )
+        });
+        Self {
+            counters: Counters::new(&SharedString::from_shared(name.as_str().into())),
+            sums: keyspace.cache_counters(&name),
+            prefix,
+            name,
+            store,
+            clock,
+            codec,
+            policy,
+            entries,
+            tags,
+            journal: Journal::default(),
+            chores: Mutex::default(),
+            reporting: OnceLock::new(),
+            checks: Self::check_permits(),
         }
     }
 
-    pub(super) fn key(&self, key: impl AsKey) -> Result<StoreKey> {
-        Ok(self.keyspace.cache(&self.name, &*key.as_key()?))
+    pub(super) fn key(&self, text: &str) -> StoreKey {
+        self.prefix.below(text)
+    }
+
+    pub(super) fn tag_changes(&self) -> u64 {
+        self.tags.as_ref().map_or(0, |tags| tags.changes())
+    }
+
+    /// What the process holds and may serve without asking, with the time of this look.
+    #[inline]
+    pub(super) fn near(&self, text: &str) -> Option<(Arc<Resident<T>>, Moment)> {
+        let values = self.entries.values.as_ref()?;
+        let resident = values.peek(text)?;
+        let now = self.clock.now();
+        let max_staleness = self.entries.near.as_ref()?.max_staleness;
+        (resident.is_coherent(now, max_staleness)
+            && now < resident.times().expires_at
+            && resident.has_valid_tags(self.tag_changes()))
+        .then_some((resident, now))
+    }
+
+    /// What the process holds, whether or not it is still true.
+    pub(super) fn leftover(&self, text: &str) -> Option<Arc<Resident<T>>> {
+        self.entries.values.as_ref()?.peek(text)
+    }
+
+    /// What stands under the key, kept in the process where that is allowed.
+    pub(super) async fn read(&self, text: &str) -> Read<T> {
+        let Some(values) = &self.entries.values else {
+            return self.fetch(text).await;
+        };
+        if let Some(found) = self.confirm_tags(text).await? {
+            return Ok(Found::Entry(found));
+        }
+        loop {
+            match values.board(text) {
+                Boarding::Pilot(landing) => {
+                    let read = self.fetch(text).await;
+                    let keep = match &read {
+                        Ok(Found::Entry(resident)) if resident.is_watched() => {
+                            Some(Arc::clone(resident))
+                        }
+                        _ => None,
+                    };
+                    landing.land(keep, read.clone());
+                    return read;
+                }
+                Boarding::Passenger(mut outcome) => {
+                    if let Ok(landed) = outcome.wait_for(Option::is_some).await
+                        && let Some(read) = landed.as_ref()
+                    {
+                        return read.clone();
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the process holds, if nothing but a tag has changed and it is not one of its own.
+    async fn confirm_tags(&self, text: &str) -> Result<Option<Arc<Resident<T>>>> {
+        let (Some(resident), Some(tags), Some(near)) =
+            (self.leftover(text), &self.tags, &self.entries.near)
+        else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        if !resident.is_coherent(now, near.max_staleness) || now >= resident.times().expires_at {
+            return Ok(None);
+        }
+        let changes = tags.changes();
+        let verdict = tags.judge(&resident.tags).await?;
+        if !verdict.is_valid || verdict.marks.is_empty() {
+            return Ok(None);
+        }
+        resident.validate_tags(changes);
+        // Another change since the first look would have taken it away.
+        Ok(self.near(text).map(|(resident, _)| resident))
+    }
+
+    /// What stands under the key with its times, read for this caller alone.
+    pub(super) async fn inspect(&self, text: &str) -> Read<T> {
+        self.pay_debts().await?;
+        let changes = self.tag_changes();
+        let sent = self.clock.now();
+        match self.store.inspect(&self.key(text)).await? {
+            Some(stored) => self.open(&stored, None, sent, changes).await,
+            None => Ok(Found::Nothing(Nothing::default())),
+        }
+    }
+
+    async fn fetch(&self, text: &str) -> Read<T> {
+        self.pay_debts().await?;
+        let key = self.key(text);
+        let changes = self.tag_changes();
+        let sent = self.clock.now();
+        let (stored, mark) = if self.entries.values.is_some() {
+            let sighting = self.store.sight(&key).await?;
+            (sighting.stored, sighting.mark)
+        } else {
+            let stored = if self.policy.needs_age() {
+                self.store.inspect(&key).await
+            } else {
+                self.store.get(&key).await.map(|bytes| {
+                    bytes.map(|bytes| Stored {
+                        bytes,
+                        ttl_left: None,
+                    })
+                })
+            };
+            // Another type than a string is nothing that this cache can use.
+            let stored = stored.or_else(|error| match error.kind() {
+                ErrorKind::Corrupt => Ok(None),
+                _ => Err(error),
+            })?;
+            (stored, None)
+        };
+        match stored {
+            Some(stored) => self.open(&stored, mark, sent, changes).await,
+            None => Ok(Found::Nothing(Nothing::default())),
+        }
+    }
+
+    /// Makes sense of bytes that were read at `sent`, when that many tag changes were known.
+    pub(super) async fn open(
+        &self,
+        stored: &Stored,
+        mark: Option<Mark>,
+        sent: Moment,
+        changes: u64,
+    ) -> Read<T> {
+        let nothing = |is_newer| {
+            Ok(Found::Nothing(Nothing {
+                seen: identity(&stored.bytes),
+                is_newer,
+            }))
+        };
+        if let Layout::Plain(_) = self.policy.layout {
+            return match self.decode(&stored.bytes) {
+                Some(value) => {
+                    let header = self.plain_header(stored);
+                    let times = Times::new(&self.policy, &header, sent, stored.ttl_left);
+                    let seen = identity(&stored.bytes);
+                    let bytes = stored.bytes.len();
+                    let resident = Resident::new(Some(value), seen, Box::default(), times, bytes);
+                    Ok(Self::vouch(resident, mark, Vec::new(), 0))
+                }
+                None => nothing(false),
+            };
+        }
+        let Some(Envelope { header, payload }) = Envelope::open(&stored.bytes) else {
+            self.note_undecodable("it is no whole entry");
+            return nothing(false);
+        };
+        if header.schema != self.policy.schema {
+            return nothing(header.schema > self.policy.schema);
+        }
+        let mut tag_marks = Vec::new();
+        if let Some(tags) = &self.tags {
+            let verdict = tags.judge(&header.tags).await?;
+            if !verdict.is_valid {
+                return nothing(false);
+            }
+            tag_marks = verdict.marks;
+        }
+        let value = if header.negative {
+            None
+        } else {
+            match self.decode(&payload) {
+                Some(value) => Some(value),
+                None => return nothing(header.codec > self.codec.id()),
+            }
+        };
+        let times = Times::new(&self.policy, &header, sent, stored.ttl_left);
+        let seen = identity(&stored.bytes);
+        let unwatched_tags = tag_marks.is_empty() && !header.tags.is_empty();
+        let resident = Resident::new(value, seen, header.tags, times, stored.bytes.len());
+        let mark = mark.filter(|_| !unwatched_tags);
+        Ok(Self::vouch(resident, mark, tag_marks, changes))
+    }
+
+    fn vouch(
+        resident: Resident<T>,
+        mark: Option<Mark>,
+        mut marks: Vec<Mark>,
+        changes: u64,
+    ) -> Found<T> {
+        let resident = match mark {
+            Some(mark) => {
+                if !marks.iter().any(|known| known.is_same(&mark)) {
+                    marks.push(mark);
+                }
+                resident.vouched(marks, changes)
+            }
+            None => resident,
+        };
+        Found::Entry(Arc::new(resident))
+    }
+
+    /// What an entry without a header is taken for.
+    fn plain_header(&self, stored: &Stored) -> Header {
+        let ttl = stored.ttl_left.unwrap_or(self.policy.ttl);
+        Header {
+            negative: false,
+            stale: false,
+            schema: 0,
+            codec: self.codec.id(),
+            ttl,
+            kept: ttl,
+            load_time: std::time::Duration::ZERO,
+            tags: Box::default(),
+        }
     }
 
     /// The value in `bytes`; `None`, counted and logged, for bytes of another shape.
-    pub(super) fn decode(&self, bytes: &Bytes) -> Option<T> {
+    fn decode(&self, bytes: &Bytes) -> Option<T> {
         match self.codec.decode(bytes) {
             Ok(value) => Some(value),
             Err(error) => {
-                tracing::debug!(cache = %self.name, %error, "entry does not decode: a miss");
-                counter!("mainstay_cache_undecodable_total", "cache" => self.label.clone())
-                    .increment(1);
+                self.note_undecodable(&error.to_string());
                 None
             }
         }
     }
 
-    /// The value, counted as a hit or a miss.
-    pub(super) async fn look_up(&self, key: &StoreKey) -> Result<Option<T>> {
-        let bytes = self.store.get(key).await?;
-        Ok(self.counted(bytes.and_then(|bytes| self.decode(&bytes))))
+    fn note_undecodable(&self, why: &str) {
+        tracing::debug!(cache = %self.name, why, "entry does not decode: a miss");
+        self.counters.add(Count::Undecodable);
     }
 
-    pub(super) fn counted<V>(&self, found: Option<V>) -> Option<V> {
-        if found.is_some() {
-            counter!("mainstay_cache_hits_total", "cache" => self.label.clone()).increment(1);
-        } else {
-            counter!("mainstay_cache_misses_total", "cache" => self.label.clone()).increment(1);
-        }
-        found
-    }
-
-    pub(super) fn count_load(&self) {
-        counter!("mainstay_cache_loads_total", "cache" => self.label.clone()).increment(1);
+    /// Runs a chore that ends with the cache.
+    pub(super) fn start_chore(&self, chore: impl Future<Output = ()> + Send + 'static) {
+        let mut chores = lock(&self.chores);
+        while chores.try_join_next().is_some() {}
+        chores.spawn(chore);
     }
 }

@@ -106,7 +106,12 @@ impl Mainstay {
     /// Starts to define a cache of `T`s; caches of one name share their entries.
     pub fn cache<T>(&self, name: &str) -> CacheBuilder<T> {
         let store = Arc::clone(&self.0.stores.cache);
-        CacheBuilder::new(store, self.0.keyspace.clone(), name)
+        CacheBuilder::new(
+            store,
+            self.0.keyspace.clone(),
+            Arc::clone(&self.0.clock),
+            name,
+        )
     }
 
     /// Starts to define sessions that carry a `T`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::handle::Mainstay;
 use super::url::{BackendUrl, Parameter};
-use crate::backend::{Stores, memory};
+use crate::backend::{Invalidation, Stores, memory};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::key::{Keyspace, Namespace};
@@ -42,6 +42,11 @@ pub struct Options {
     clock: Arc<dyn Clock>,
     #[cfg_attr(
         not(feature = "redis"),
+        expect(dead_code, reason = "memory hears of its own changes")
+    )]
+    invalidation: Invalidation,
+    #[cfg_attr(
+        not(feature = "redis"),
         expect(dead_code, reason = "memory is up at once")
     )]
     start: Start,
@@ -66,6 +71,7 @@ impl Options {
             retries: 3,
             namespace: None,
             clock: Arc::new(SystemClock),
+            invalidation: Invalidation::default(),
             start: Start::WhenConnected,
         }
     }
@@ -100,10 +106,18 @@ impl Options {
         }
     }
 
-    /// Replaces the system's clock for the memory backend, the time of events and the deadlines
-    /// of lock guards; for tests.
+    /// Replaces the system's clock for the memory backend, the time of events, and the deadlines
+    /// of lock guards and near caches; for tests.
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    /// How near caches hear of the changes that other processes make; tracking by default.
+    pub fn invalidation(self, invalidation: Invalidation) -> Self {
+        Self {
+            invalidation,
+            ..self
+        }
     }
 
     /// Makes [`connect`](Self::connect) return at once; calls fail until the backend is up.
@@ -159,6 +173,7 @@ impl Options {
             Parameter::CommandTimeout(timeout) => self.command_timeout(timeout),
             Parameter::Retries(retries) => self.retries(retries),
             Parameter::Namespace(namespace) => self.namespace(namespace),
+            Parameter::Invalidation(invalidation) => self.invalidation(invalidation),
         }
     }
 
@@ -196,7 +211,8 @@ impl Options {
             Start::WhenConnected => Some(self.connect_timeout),
             Start::InBackground => None,
         };
-        redis::open(config, limits, keyspace, patience).await
+        let near = redis::NearSetup::new(self.invalidation, Arc::clone(&self.clock), keyspace);
+        redis::open(config, limits, near, keyspace, patience).await
     }
 
     #[cfg(not(feature = "redis"))]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backend::Invalidation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Namespace;
 
@@ -20,9 +21,10 @@ pub(super) enum Parameter {
     CommandTimeout(Duration),
     Retries(u32),
     Namespace(Namespace),
+    Invalidation(Invalidation),
 }
 
-const ALLOWED: &str = "connect_timeout, command_timeout, retries, namespace";
+const ALLOWED: &str = "connect_timeout, command_timeout, retries, namespace, invalidation";
 
 impl BackendUrl {
     pub(super) fn parse(text: &str) -> Result<Self> {
@@ -63,6 +65,13 @@ fn parameter(name: &str, value: &str) -> Result<Parameter> {
             Error::with_source(ErrorKind::Invalid, message, source)
         }),
         "namespace" => Namespace::new(value).map(Parameter::Namespace),
+        "invalidation" => match value {
+            "tracking" => Ok(Parameter::Invalidation(Invalidation::Tracking)),
+            "announcements" => Ok(Parameter::Invalidation(Invalidation::Announcements)),
+            _ => Err(Error::invalid(
+                "url parameter \"invalidation\" is tracking or announcements",
+            )),
+        },
         unknown => Err(Error::invalid(format!(
             "unknown url parameter {unknown:?}: allowed are {ALLOWED}"
         ))),
@@ -100,7 +109,7 @@ mod tests {
     #[test]
     fn query_parameters_become_options() -> Result<()> {
         let url = BackendUrl::parse(
-            "redis://h:1/0?connect_timeout=5s&command_timeout=250ms&retries=0&namespace=plant",
+            "redis://h:1/0?connect_timeout=5s&command_timeout=250ms&retries=0&namespace=plant&invalidation=announcements",
         )?;
         assert_eq!(url.target, "redis://h:1/0");
         let expected = [
@@ -108,6 +117,7 @@ mod tests {
             Parameter::CommandTimeout(Duration::from_millis(250)),
             Parameter::Retries(0),
             Parameter::Namespace(Namespace::new("plant")?),
+            Parameter::Invalidation(Invalidation::Announcements),
         ];
         assert_eq!(url.parameters, expected);
         Ok(())

@@ -12,6 +12,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Json;
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
+    fn id(&self) -> u8 {
+        1
+    }
+
     fn encode(&self, value: &T) -> Result<Bytes> {
         serde_json::to_vec(value)
             .map(Bytes::from)

@@ -1,9 +1,11 @@
 //! How a value becomes bytes.
 
 mod json;
+mod message_pack;
 mod raw;
 
 pub use json::Json;
+pub use message_pack::MessagePack;
 pub use raw::Raw;
 
 use bytes::Bytes;
@@ -16,6 +18,12 @@ use crate::error::Result;
 /// `decode(encode(v)) == v`. Bytes that are not a `T` are an error of kind
 /// [`Codec`](crate::ErrorKind::Codec), never a panic and never a default value.
 pub trait Codec<T>: Send + Sync {
+    /// Names the format in stored entries: of two formats that cannot read each other, the one
+    /// with the larger number wins. Below 16 for those of this crate; 0 for no particular one.
+    fn id(&self) -> u8 {
+        0
+    }
+
     /// The bytes of `value`.
     ///
     /// # Errors

@@ -10,6 +10,10 @@ use crate::error::Result;
 pub struct Raw;
 
 impl Codec<Bytes> for Raw {
+    fn id(&self) -> u8 {
+        3
+    }
+
     fn encode(&self, value: &Bytes) -> Result<Bytes> {
         Ok(value.clone())
     }

@@ -24,6 +24,14 @@ impl StoreKey {
         &self.0
     }
 
+    /// A key below this prefix.
+    pub(crate) fn below(&self, rest: &str) -> Self {
+        let mut text = String::with_capacity(self.0.len() + rest.len());
+        text.push_str(&self.0);
+        text.push_str(rest);
+        Self::new(text)
+    }
+
     /// A second key in the same Cluster slot.
     ///
     /// Only a key without a hash tag of its own may have companions.
@@ -62,8 +70,40 @@ impl Keyspace {
         })
     }
 
+    #[cfg(test)]
     pub(crate) fn cache(&self, cache: &Name, key: &Key) -> StoreKey {
-        self.key(format_args!("cache:{cache}:{key}"))
+        self.cache_prefix(cache).below(key.as_str())
+    }
+
+    /// What the keys of a cache's entries start with.
+    pub(crate) fn cache_prefix(&self, cache: &Name) -> StoreKey {
+        self.key(format_args!("cache:{cache}:"))
+    }
+
+    /// What the keys of plain entries start with.
+    pub(crate) fn plain_prefix(&self, prefix: &str) -> StoreKey {
+        self.key(format_args!("{prefix}"))
+    }
+
+    /// What the keys of a cache's tags start with; the prefix itself is the tag of all entries.
+    pub(crate) fn tag_prefix(&self, cache: &Name) -> StoreKey {
+        self.key(format_args!("tag:{cache}:"))
+    }
+
+    /// The number of the latest invalidation of a tag of a cache.
+    pub(crate) fn watermark(&self, cache: &Name) -> StoreKey {
+        self.key(format_args!("tags:{cache}"))
+    }
+
+    /// Sums over all processes that use a cache.
+    pub(crate) fn cache_counters(&self, cache: &Name) -> StoreKey {
+        self.key(format_args!("stats:cache:{cache}"))
+    }
+
+    /// Counter and channel of announced changes.
+    #[cfg(feature = "redis")]
+    pub(crate) fn changes(&self) -> StoreKey {
+        self.key(format_args!("cache-changes"))
     }
 
     pub(crate) fn lock(&self, name: &Name) -> StoreKey {

@@ -115,6 +115,15 @@ pub trait AsKey {
     /// # Errors
     /// As [`Key::new`].
     fn as_key(&self) -> Result<Cow<'_, Key>>;
+
+    /// The text of the checked key; without a copy where nothing has to be escaped.
+    #[doc(hidden)]
+    fn key_text(&self) -> Result<Cow<'_, str>> {
+        Ok(match self.as_key()? {
+            Cow::Borrowed(key) => Cow::Borrowed(key.as_str()),
+            Cow::Owned(key) => Cow::Owned(key.0),
+        })
+    }
 }
 
 impl AsKey for Key {
@@ -127,17 +136,34 @@ impl AsKey for str {
     fn as_key(&self) -> Result<Cow<'_, Key>> {
         Key::new(self).map(Cow::Owned)
     }
+
+    fn key_text(&self) -> Result<Cow<'_, str>> {
+        let is_plain =
+            |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'%' | b':' | b'{' | b'}');
+        if (1..=Key::MAX_BYTES).contains(&self.len()) && self.bytes().all(is_plain) {
+            return Ok(Cow::Borrowed(self));
+        }
+        Key::new(self).map(|key| Cow::Owned(key.0))
+    }
 }
 
 impl AsKey for String {
     fn as_key(&self) -> Result<Cow<'_, Key>> {
         self.as_str().as_key()
     }
+
+    fn key_text(&self) -> Result<Cow<'_, str>> {
+        self.as_str().key_text()
+    }
 }
 
 impl<T: AsKey + ?Sized> AsKey for &T {
     fn as_key(&self) -> Result<Cow<'_, Key>> {
         (**self).as_key()
+    }
+
+    fn key_text(&self) -> Result<Cow<'_, str>> {
+        (**self).key_text()
     }
 }
 

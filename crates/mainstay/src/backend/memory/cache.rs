@@ -1,16 +1,22 @@
 //! Cache entries in memory.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
+use super::epoch::next_number;
 use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
-use crate::backend::{Acquired, CacheStore, Entry, Fill, Lease};
+use crate::backend::{
+    Acquired, Attempt, CacheStore, Fill, Lane, Lease, LeaseId, LoadFailure, STALE, STALE_AT,
+    Sighting, Stored, Watchers,
+};
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
 use crate::key::StoreKey;
@@ -33,30 +39,64 @@ const TYPICAL_ENTRY_BYTES: u64 = 4 * 1024;
 
 const STRIPES: usize = 64;
 
+/// For how long those who waited for a load are told that it failed.
+const FAILURE_KEPT: Duration = Duration::from_secs(1);
+
+/// Counters that nobody adds to are forgotten after this.
+const COUNTERS_KEPT: Duration = Duration::from_hours(24);
+
 /// Entries are evicted when memory runs short: those used least, recently and over time.
 ///
-/// Reads take no stripe; whatever writes an entry or a lease holds its key's stripe.
+/// Reads take no stripe; whatever writes an entry or a lease holds its key's stripe, and tells the
+/// watchers before it lets go.
 pub(super) struct MemoryCache {
     clock: Arc<dyn Clock>,
-    entries: Cache<StoreKey, Stored, ByBytes>,
+    entries: Cache<StoreKey, Kept, ByBytes>,
     stripes: [Mutex<Leases>; STRIPES],
     stripe_of: RandomState,
+    counters: Mutex<ExpiringMap<StoreKey, BTreeMap<&'static str, u64>, Moment>>,
+    watchers: Arc<Watchers>,
+    lane: Arc<Lane>,
 }
 
-type Leases = ExpiringMap<StoreKey, Lease, Moment>;
+type Leases = ExpiringMap<StoreKey, Standing, Moment>;
+
+/// What is known of the right to fill an entry.
+#[derive(Debug)]
+enum Standing {
+    Held(Lease),
+    /// The load under that lease failed; everybody is told until then.
+    Failed {
+        id: LeaseId,
+        message: String,
+        told_until: Moment,
+    },
+}
+
+impl Standing {
+    fn is_held_by(&self, lease: &Lease) -> bool {
+        matches!(self, Self::Held(held) if held == lease)
+    }
+}
 
 #[derive(Debug, Clone)]
-struct Stored {
+struct Kept {
     value: Bytes,
-    since: Moment,
     expires_at: Moment,
     /// The lease it was filled under.
     lease: Option<Lease>,
 }
 
-impl Stored {
-    fn is_fresh(&self, now: Moment) -> bool {
+impl Kept {
+    fn is_alive(&self, now: Moment) -> bool {
         now < self.expires_at
+    }
+
+    fn stored(self, now: Moment) -> Stored {
+        Stored {
+            bytes: self.value,
+            ttl_left: Some(self.expires_at.since(now)),
+        }
     }
 }
 
@@ -72,9 +112,9 @@ fn check_size(value: &Bytes) -> Result<()> {
 #[derive(Debug, Clone)]
 struct ByBytes;
 
-impl Weighter<StoreKey, Stored> for ByBytes {
-    fn weight(&self, key: &StoreKey, stored: &Stored) -> u64 {
-        (key.as_str().len() + stored.value.len() + OVERHEAD_BYTES) as u64
+impl Weighter<StoreKey, Kept> for ByBytes {
+    fn weight(&self, key: &StoreKey, kept: &Kept) -> u64 {
+        (key.as_str().len() + kept.value.len() + OVERHEAD_BYTES) as u64
     }
 }
 
@@ -97,16 +137,19 @@ impl MemoryCache {
             ),
             stripes: std::array::from_fn(|_| Mutex::default()),
             stripe_of: RandomState::new(),
+            counters: Mutex::default(),
+            watchers: Arc::default(),
+            lane: Lane::immediate(),
         }
     }
 
-    fn fresh(&self, now: Moment, key: &StoreKey) -> Option<Stored> {
-        let stored = self.entries.get(key)?;
-        if stored.is_fresh(now) {
-            return Some(stored);
+    fn alive(&self, now: Moment, key: &StoreKey) -> Option<Kept> {
+        let kept = self.entries.get(key)?;
+        if kept.is_alive(now) {
+            return Some(kept);
         }
         // Somebody may have stored a new one since: only an expired one may go.
-        self.entries.remove_if(key, |stored| !stored.is_fresh(now));
+        self.entries.remove_if(key, |kept| !kept.is_alive(now));
         None
     }
 
@@ -122,30 +165,52 @@ impl MemoryCache {
     }
 
     /// The caller holds the stripe.
-    fn store(&self, now: Moment, key: &StoreKey, value: Bytes, ttl: Ttl, lease: Option<Lease>) {
-        let stored = Stored {
+    fn store(&self, key: &StoreKey, value: Bytes, expires_at: Moment, lease: Option<Lease>) {
+        let kept = Kept {
             value,
-            since: now,
-            expires_at: now.after(ttl.as_duration()),
+            expires_at,
             lease,
         };
-        self.entries.insert(key.clone(), stored);
+        self.entries.insert(key.clone(), kept);
+        self.watchers.changed(key.as_str());
+    }
+
+    /// A number kept as an entry; the caller holds the stripe.
+    fn number(&self, now: Moment, key: &StoreKey) -> Option<(u64, Moment)> {
+        let kept = self.alive(now, key)?;
+        let text = std::str::from_utf8(&kept.value).ok()?;
+        Some((text.parse().ok()?, kept.expires_at))
+    }
+
+    fn store_number(&self, key: &StoreKey, number: u64, expires_at: Moment) {
+        self.store(key, number.to_string().into(), expires_at, None);
     }
 }
 
 #[async_trait]
 impl CacheStore for MemoryCache {
     async fn get(&self, key: &StoreKey) -> Result<Option<Bytes>> {
-        let stored = self.fresh(self.clock.now(), key);
-        Ok(stored.map(|stored| stored.value))
+        let kept = self.alive(self.clock.now(), key);
+        Ok(kept.map(|kept| kept.value))
     }
 
-    async fn inspect(&self, key: &StoreKey) -> Result<Option<Entry>> {
+    async fn inspect(&self, key: &StoreKey) -> Result<Option<Stored>> {
         let now = self.clock.now();
-        Ok(self.fresh(now, key).map(|stored| {
-            let age = now.since(stored.since);
-            Entry::new(stored.value, age, stored.expires_at.since(now))
-        }))
+        Ok(self.alive(now, key).map(|kept| kept.stored(now)))
+    }
+
+    async fn sight(&self, key: &StoreKey) -> Result<Sighting> {
+        let mark = Some(self.lane.mark());
+        let stored = self.inspect(key).await?;
+        Ok(Sighting { stored, mark })
+    }
+
+    async fn sight_many(&self, keys: &[StoreKey]) -> Result<Vec<Sighting>> {
+        let mut sightings = Vec::with_capacity(keys.len());
+        for key in keys {
+            sightings.push(self.sight(key).await?);
+        }
+        Ok(sightings)
     }
 
     async fn put(&self, key: &StoreKey, value: Bytes, ttl: Ttl) -> Result<()> {
@@ -153,54 +218,95 @@ impl CacheStore for MemoryCache {
         let mut leases = self.stripe(key);
         let now = self.clock.now();
         leases.remove(now, key);
-        self.store(now, key, value, ttl, None);
+        self.store(key, value, now.after(ttl.as_duration()), None);
         Ok(())
     }
 
-    async fn acquire(&self, key: &StoreKey, lease_for: Ttl) -> Result<Acquired> {
+    async fn acquire(&self, key: &StoreKey, attempt: &Attempt) -> Result<Acquired> {
         let mut leases = self.stripe(key);
         let now = self.clock.now();
-        if let Some(stored) = self.fresh(now, key) {
-            return Ok(Acquired::Fresh(stored.value));
+        if let Some(kept) = self.alive(now, key)
+            && (attempt.seen.is_empty() || !kept.value.starts_with(&attempt.seen))
+        {
+            return Ok(Acquired::Fresh(kept.stored(now)));
         }
-        if let Some(lease) = leases.get(now, key) {
-            return Ok(Acquired::Busy(lease.expires_at().since(now)));
+        if let Some(standing) = leases.get(now, key) {
+            match &standing.value {
+                Standing::Held(lease) => {
+                    return Ok(Acquired::Busy {
+                        left: standing.expires_at().since(now),
+                        holder: lease.id(),
+                        is_heard: true,
+                    });
+                }
+                Standing::Failed {
+                    id,
+                    message,
+                    told_until,
+                } if now < *told_until || attempt.waited_for.as_ref() == Some(id) => {
+                    return Ok(Acquired::Failed(message.clone()));
+                }
+                Standing::Failed { .. } => {}
+            }
         }
         let lease = Lease::random();
-        let ends = now.after(lease_for.as_duration());
-        leases.insert(now, key.clone(), lease.clone(), ends);
+        let ends = now.after(attempt.lease_for.as_duration());
+        leases.insert(now, key.clone(), Standing::Held(lease.clone()), ends);
         Ok(Acquired::Leased(lease))
+    }
+
+    async fn renew(&self, key: &StoreKey, lease: &Lease, lease_for: Ttl) -> Result<bool> {
+        let mut leases = self.stripe(key);
+        let now = self.clock.now();
+        let held = leases.get(now, key);
+        if !held.is_some_and(|standing| standing.value.is_held_by(lease)) {
+            return Ok(false);
+        }
+        Ok(leases.expire_at(now, key, now.after(lease_for.as_duration())))
     }
 
     async fn fill(&self, key: &StoreKey, lease: &Lease, value: Bytes, ttl: Ttl) -> Result<Fill> {
         check_size(&value)?;
         let mut leases = self.stripe(key);
         let now = self.clock.now();
-        if leases
-            .get(now, key)
-            .is_some_and(|held| held.value == *lease)
-        {
+        let held = leases.get(now, key);
+        if held.is_some_and(|standing| standing.value.is_held_by(lease)) {
             leases.remove(now, key);
-            self.store(now, key, value, ttl, Some(lease.clone()));
+            let expires_at = now.after(ttl.as_duration());
+            self.store(key, value, expires_at, Some(lease.clone()));
             return Ok(Fill::Stored);
         }
-        let same = |stored: Stored| stored.lease.as_ref() == Some(lease) && stored.value == value;
-        Ok(if self.fresh(now, key).is_some_and(same) {
+        let same = |kept: Kept| kept.lease.as_ref() == Some(lease) && kept.value == value;
+        Ok(if self.alive(now, key).is_some_and(same) {
             Fill::Stored
         } else {
             Fill::Superseded
         })
     }
 
-    async fn forfeit(&self, key: &StoreKey, lease: &Lease) -> Result<()> {
+    async fn forfeit(
+        &self,
+        key: &StoreKey,
+        lease: &Lease,
+        failure: Option<&LoadFailure>,
+    ) -> Result<()> {
         let mut leases = self.stripe(key);
         let now = self.clock.now();
-        if leases
-            .get(now, key)
-            .is_some_and(|held| held.value == *lease)
-        {
-            leases.remove(now, key);
+        let held = leases.get(now, key);
+        if !held.is_some_and(|standing| standing.value.is_held_by(lease)) {
+            return Ok(());
         }
+        leases.remove(now, key);
+        if let Some(failure) = failure {
+            let failed = Standing::Failed {
+                id: lease.id(),
+                message: failure.message.clone(),
+                told_until: now.after(failure.told_for),
+            };
+            let ends = now.after(failure.told_for.max(FAILURE_KEPT));
+            leases.insert(now, key.clone(), failed, ends);
+        }
+        self.watchers.changed(key.as_str());
         Ok(())
     }
 
@@ -209,14 +315,109 @@ impl CacheStore for MemoryCache {
         let now = self.clock.now();
         leases.remove(now, key);
         let removed = self.entries.remove(key);
-        Ok(removed.is_some_and(|(_, stored)| stored.is_fresh(now)))
+        self.watchers.changed(key.as_str());
+        Ok(removed.is_some_and(|(_, kept)| kept.is_alive(now)))
+    }
+
+    async fn expire(&self, key: &StoreKey) -> Result<bool> {
+        let mut leases = self.stripe(key);
+        let now = self.clock.now();
+        leases.remove(now, key);
+        let kept = self.alive(now, key);
+        let expired = kept.and_then(|kept| {
+            let mut bytes = kept.value.to_vec();
+            *bytes.get_mut(STALE_AT)? |= STALE;
+            Some((bytes, kept.expires_at))
+        });
+        let found = expired.is_some();
+        match expired {
+            Some((bytes, expires_at)) => self.store(key, bytes.into(), expires_at, None),
+            None => self.watchers.changed(key.as_str()),
+        }
+        Ok(found)
+    }
+
+    async fn touch(&self, key: &StoreKey, ttl: Ttl) -> Result<bool> {
+        let _leases = self.stripe(key);
+        let now = self.clock.now();
+        let Some(kept) = self.alive(now, key) else {
+            return Ok(false);
+        };
+        let expires_at = now.after(ttl.as_duration());
+        self.store(key, kept.value, expires_at, kept.lease);
+        Ok(true)
+    }
+
+    async fn watermark(&self, counter: &StoreKey) -> Result<u64> {
+        let _leases = self.stripe(counter);
+        let now = self.clock.now();
+        if let Some((number, _)) = self.number(now, counter) {
+            return Ok(number);
+        }
+        let number = next_number(None, self.clock.unix());
+        self.store_number(counter, number, now.after(Ttl::MAX));
+        Ok(number)
+    }
+
+    async fn advance(&self, counter: &StoreKey) -> Result<u64> {
+        let _leases = self.stripe(counter);
+        let now = self.clock.now();
+        let last = self.number(now, counter).map(|(number, _)| number);
+        let number = next_number(last, self.clock.unix());
+        self.store_number(counter, number, now.after(Ttl::MAX));
+        Ok(number)
+    }
+
+    async fn create_tag(&self, tag: &StoreKey, generation: u64, ttl: Ttl) -> Result<u64> {
+        let _leases = self.stripe(tag);
+        let now = self.clock.now();
+        let ends = now.after(ttl.as_duration());
+        let (current, expires_at) = self.number(now, tag).unwrap_or((generation, now));
+        if expires_at < ends {
+            self.store_number(tag, current, ends);
+        }
+        Ok(current)
+    }
+
+    async fn raise_tag(&self, tag: &StoreKey, generation: u64) -> Result<()> {
+        let _leases = self.stripe(tag);
+        if let Some((current, expires_at)) = self.number(self.clock.now(), tag)
+            && current < generation
+        {
+            self.store_number(tag, generation, expires_at);
+        }
+        Ok(())
+    }
+
+    async fn count(&self, counters: &StoreKey, added: &[(&'static str, u64)]) -> Result<()> {
+        let now = self.clock.now();
+        let mut all = lock(&self.counters);
+        let mut sums = all.remove(now, counters).unwrap_or_default();
+        for (name, more) in added {
+            *sums.entry(*name).or_default() += more;
+        }
+        all.insert(now, counters.clone(), sums, now.after(COUNTERS_KEPT));
+        Ok(())
+    }
+
+    async fn counts(&self, counters: &StoreKey) -> Result<Vec<(String, u64)>> {
+        let mut all = lock(&self.counters);
+        let sums = all.get(self.clock.now(), counters);
+        Ok(sums.map_or_else(Vec::new, |sums| {
+            let pairs = sums.value.iter();
+            pairs
+                .map(|(name, sum)| ((*name).to_owned(), *sum))
+                .collect()
+        }))
+    }
+
+    fn watchers(&self) -> &Arc<Watchers> {
+        &self.watchers
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::FutureExt;
 
     use super::*;

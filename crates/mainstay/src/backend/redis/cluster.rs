@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,7 +36,7 @@ pub(crate) struct Cluster {
     config: LinkConfig,
     dialer: Dialer,
     seeds: Vec<Address>,
-    slots: RwLock<Arc<SlotMap>>,
+    slots: watch::Sender<Arc<SlotMap>>,
     links: Mutex<HashMap<Address, Arc<Link>>>,
     refresh: Arc<Notify>,
     complete: watch::Sender<bool>,
@@ -58,7 +58,7 @@ impl Cluster {
             config,
             dialer,
             seeds,
-            slots: RwLock::default(),
+            slots: watch::Sender::default(),
             links: Mutex::default(),
             refresh: Arc::new(Notify::new()),
             complete: watch::Sender::new(false),
@@ -140,8 +140,18 @@ impl Cluster {
         )))))
     }
 
-    fn slot_map(&self) -> Arc<SlotMap> {
-        Arc::clone(&self.slots.read().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn slot_map(&self) -> Arc<SlotMap> {
+        Arc::clone(&self.slots.borrow())
+    }
+
+    /// The map and its changes.
+    pub(crate) fn slot_maps(&self) -> watch::Receiver<Arc<SlotMap>> {
+        self.slots.subscribe()
+    }
+
+    /// Reads the map again soon.
+    pub(crate) fn look_again(&self) {
+        self.refresh.notify_one();
     }
 
     fn link(&self, address: &Address) -> Arc<Link> {
@@ -190,7 +200,7 @@ impl Cluster {
         }
         lock(&self.links)
             .retain(|address, _| map.primaries().contains(address) || self.seeds.contains(address));
-        *self.slots.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
+        self.slots.send_replace(Arc::new(map));
         self.complete.send_replace(complete);
     }
 }

@@ -6,15 +6,18 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Limits;
 use super::cluster::{AnyNode, Cluster};
-use super::config::{RedisConfig, Topology};
+use super::config::{Address, RedisConfig, Topology};
 use super::error::Failure;
 use super::hub::Hub;
 use super::link::{Dialer, Fixed, Link, LinkConfig, Locate, NoHooks};
 use super::script::Script;
 use super::sentinel::{SentinelWatch, Sentinels};
+use super::slots::slot_of;
+use super::tracked::{Setup, Tracked};
+use super::{Limits, NearSetup};
 use crate::error::Result;
+use crate::key::StoreKey;
 
 /// Whether a command may be sent again when nobody knows if it was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,54 +49,79 @@ enum Route {
     Cluster(Arc<Cluster>),
 }
 
-impl Commander {
-    /// Starts the links: one for commands (or one a primary), one for subscriptions.
-    pub(crate) fn start(config: &RedisConfig, limits: Limits) -> (Self, Arc<Hub>) {
+/// Everything that talks to the servers of one backend.
+pub(crate) struct Connections {
+    pub(crate) commander: Arc<Commander>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) tracked: Tracked,
+}
+
+impl Connections {
+    /// Starts the links: one for commands (or one a primary), one for subscriptions. Those for
+    /// watched reads start with the first of them.
+    pub(crate) fn start(config: &RedisConfig, limits: Limits, near: NearSetup) -> Self {
         let dialer = Dialer::new(config.login.clone());
-        let commands = LinkConfig {
-            role: "commands",
-            connect_timeout: limits.connect,
+        let commands = LinkConfig::new("commands", limits.connect);
+        let events = LinkConfig::new("events", limits.connect);
+        let setup = Setup {
+            config: commands,
+            dialer: dialer.clone(),
+            method: near.method,
+            clock: near.clock,
+            watchers: near.watchers,
         };
-        let events = LinkConfig {
-            role: "events",
-            ..commands
-        };
-        let (route, hub) = match &config.topology {
+        let (route, hub, tracked) = match &config.topology {
             Topology::Single(address) => {
                 let target: Arc<dyn Locate> = Arc::new(Fixed(address.clone()));
                 let hub = Hub::start(events, dialer.clone(), Arc::clone(&target));
+                let tracked = Tracked::node(setup, Arc::clone(&target));
                 let link = Arc::new(Link::start(commands, dialer, target, Arc::new(NoHooks)));
                 let route = Route::Node {
                     link,
                     _failover: None,
                 };
-                (route, hub)
+                (route, hub, tracked)
             }
             Topology::Sentinel { sentinels, primary } => {
                 let sentinels = Arc::new(Sentinels::new(sentinels.clone(), primary, &config.login));
                 let hub = Hub::start(events, dialer.clone(), Arc::clone(&sentinels) as _);
                 let target: Arc<dyn Locate> = Arc::clone(&sentinels) as _;
+                let tracked = Tracked::node(setup, Arc::clone(&target));
                 let link = Arc::new(Link::start(commands, dialer, target, Arc::new(NoHooks)));
-                let followers = vec![Arc::clone(&link), hub.link()];
-                let watch = SentinelWatch::start(limits.connect, &sentinels, followers);
+                let (commanding, listening) = (Arc::clone(&link), hub.link());
+                let tracking = tracked.reconnector();
+                let follow = move || {
+                    commanding.reconnect();
+                    listening.reconnect();
+                    tracking();
+                };
+                let watch = SentinelWatch::start(limits.connect, &sentinels, Box::new(follow));
                 let route = Route::Node {
                     link,
                     _failover: Some(watch),
                 };
-                (route, hub)
+                (route, hub, tracked)
             }
             Topology::Cluster(seeds) => {
                 let cluster = Cluster::start(commands, dialer.clone(), seeds.clone());
                 let any = AnyNode::new(&cluster, seeds.clone());
+                let tracked = Tracked::cluster(setup, Arc::clone(&cluster));
                 (
                     Route::Cluster(cluster),
                     Hub::start(events, dialer, Arc::new(any)),
+                    tracked,
                 )
             }
         };
-        (Self { route, limits }, hub)
+        Self {
+            commander: Arc::new(Commander { route, limits }),
+            hub,
+            tracked,
+        }
     }
+}
 
+impl Commander {
     /// Waits until commands can be served.
     pub(crate) async fn wait_up(&self, deadline: Instant) -> Result<()> {
         match &self.route {
@@ -129,10 +157,34 @@ impl Commander {
             keys,
             arguments,
         };
-        let by_digest = call.command("EVALSHA", &script.digest);
+        let by_digest = call.by_digest();
         let key = keys.first().copied().unwrap_or_default();
         self.attempts(key, &Message::Script(call, by_digest), effect)
             .await
+    }
+
+    /// The indices of keys that one node serves, for each node.
+    pub(crate) fn by_node(&self, keys: &[StoreKey]) -> Vec<Vec<usize>> {
+        match &self.route {
+            Route::Node { .. } => vec![(0..keys.len()).collect()],
+            Route::Cluster(cluster) => {
+                let map = cluster.slot_map();
+                let mut batches: Vec<(Option<&Address>, Vec<usize>)> = Vec::new();
+                for (index, key) in keys.iter().enumerate() {
+                    let node = map.primary(slot_of(key.as_str().as_bytes()));
+                    match batches.iter_mut().find(|(known, _)| *known == node) {
+                        Some((_, batch)) => batch.push(index),
+                        None => batches.push((node, vec![index])),
+                    }
+                }
+                batches.into_iter().map(|(_, batch)| batch).collect()
+            }
+        }
+    }
+
+    /// When a call that starts now must have ended.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.limits.command
     }
 
     /// Ends work of several commands when one command's time is over.
@@ -144,7 +196,7 @@ impl Commander {
     }
 
     async fn attempts(&self, key: &str, message: &Message<'_>, effect: Effect) -> Result<Value> {
-        let deadline = Instant::now() + self.limits.command;
+        let deadline = self.deadline();
         let mut pause = FIRST_PAUSE;
         let mut retries_left = self.limits.retries;
         loop {
@@ -178,10 +230,8 @@ impl Commander {
         match message {
             Message::Plain(command) => self.send(key, command, deadline).await,
             Message::Script(call, by_digest) => match self.send(key, by_digest, deadline).await {
-                Err(Failure::Answered(error)) if error.code() == Some("NOSCRIPT") => {
-                    tracing::debug!(script = call.script.name, "script is new to the server");
-                    let by_source = call.command("EVAL", call.script.source);
-                    self.send(key, &by_source, deadline).await
+                Err(failure) if is_unknown_script(&failure) => {
+                    self.send(key, &call.by_source(), deadline).await
                 }
                 outcome => outcome,
             },
@@ -202,13 +252,28 @@ enum Message<'a> {
     Script(ScriptCall<'a>, Cmd),
 }
 
-struct ScriptCall<'a> {
-    script: &'a Script,
-    keys: &'a [&'a str],
-    arguments: &'a [&'a [u8]],
+/// One call of a script, all of whose keys share a slot.
+pub(crate) struct ScriptCall<'a> {
+    pub(crate) script: &'a Script,
+    pub(crate) keys: &'a [&'a str],
+    pub(crate) arguments: &'a [&'a [u8]],
+}
+
+/// Whether a server does not know a script by its digest yet.
+pub(crate) fn is_unknown_script(failure: &Failure) -> bool {
+    matches!(failure, Failure::Answered(error) if error.code() == Some("NOSCRIPT"))
 }
 
 impl ScriptCall<'_> {
+    pub(crate) fn by_digest(&self) -> Cmd {
+        self.command("EVALSHA", &self.script.digest)
+    }
+
+    pub(crate) fn by_source(&self) -> Cmd {
+        tracing::debug!(script = self.script.name, "script is new to the server");
+        self.command("EVAL", &self.script.source)
+    }
+
     fn command(&self, verb: &str, body: &str) -> Cmd {
         let mut command = redis::cmd(verb);
         command.arg(body).arg(self.keys.len());

@@ -21,6 +21,7 @@ mod sentinel;
 mod server;
 mod session;
 mod slots;
+mod tracked;
 
 pub(crate) use config::{RedisConfig, Topology};
 #[doc(hidden)]
@@ -31,11 +32,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::Stores;
-use crate::error::Result;
+use crate::backend::{Invalidation, Stores, Watchers};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::Keyspace;
-use commander::Commander;
+use commander::Connections;
 use server::ServerInfo;
+use tracked::Method;
 
 /// Times that bound every call.
 #[derive(Debug, Clone, Copy)]
@@ -48,16 +51,58 @@ pub(crate) struct Limits {
     pub(crate) retries: u32,
 }
 
+/// How near caches hear of changes.
+#[derive(Debug, Clone)]
+pub(crate) struct NearSetup {
+    method: Method,
+    clock: Arc<dyn Clock>,
+    watchers: Arc<Watchers>,
+}
+
+impl NearSetup {
+    pub(crate) fn new(
+        invalidation: Invalidation,
+        clock: Arc<dyn Clock>,
+        keyspace: &Keyspace,
+    ) -> Self {
+        let method = match invalidation {
+            Invalidation::Tracking => Method::Tracking,
+            Invalidation::Announcements => Method::Announcements(keyspace.changes().to_string()),
+        };
+        Self {
+            method,
+            clock,
+            watchers: Arc::default(),
+        }
+    }
+}
+
 /// Opens the stores and starts to connect. Waits for the connection when `patience` is given.
 pub(crate) async fn open(
     config: RedisConfig,
     limits: Limits,
+    near: NearSetup,
     keyspace: &Keyspace,
     patience: Option<Duration>,
 ) -> Result<Stores> {
     tracing::debug!(target = %config, "opening redis backend");
-    let (commander, hub) = Commander::start(&config, limits);
-    let commander = Arc::new(commander);
+    if near.method != Method::Tracking && matches!(config.topology, Topology::Cluster(_)) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "invalidation=announcements needs one counter for all keys, which a cluster has not: \
+             use invalidation=tracking",
+        ));
+    }
+    let announced = match &near.method {
+        Method::Tracking => None,
+        Method::Announcements(channel) => Some(channel.clone()),
+    };
+    let watchers = Arc::clone(&near.watchers);
+    let Connections {
+        commander,
+        hub,
+        tracked,
+    } = Connections::start(&config, limits, near);
     if let Some(patience) = patience {
         let deadline = Instant::now() + patience;
         commander.wait_up(deadline).await?;
@@ -69,7 +114,12 @@ pub(crate) async fn open(
         }
     }
     Ok(Stores {
-        cache: Arc::new(cache::RedisCache::new(Arc::clone(&commander))),
+        cache: Arc::new(cache::RedisCache::new(
+            Arc::clone(&commander),
+            tracked,
+            watchers,
+            announced,
+        )),
         sessions: Arc::new(session::RedisSessions::new(Arc::clone(&commander))),
         channels: Arc::new(channel::RedisChannels::new(
             Arc::clone(&commander),

@@ -5,16 +5,33 @@ use std::sync::LazyLock;
 
 use sha1::{Digest, Sha1};
 
+/// What the scripts that change a cache entry start with.
+const CHANGED: &str = include_str!("lua/cache_changed.lua");
+
+const CHANGES: [&str; 7] = [
+    "put",
+    "fill",
+    "forfeit",
+    "remove",
+    "expire",
+    "watermark",
+    "tag_raise",
+];
+
 /// One Lua script of `lua/`.
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) name: &'static str,
-    pub(crate) source: &'static str,
+    pub(crate) source: String,
     pub(crate) digest: String,
 }
 
 impl Script {
-    fn new(name: &'static str, source: &'static str) -> Self {
+    fn new(name: &'static str, source: &str) -> Self {
+        let source = match name.strip_prefix("cache_") {
+            Some(change) if CHANGES.contains(&change) => format!("{CHANGED}{source}"),
+            Some(_) | None => source.to_owned(),
+        };
         let mut digest = String::with_capacity(40);
         for byte in Sha1::digest(source.as_bytes()) {
             write!(digest, "{byte:02x}").expect("invariant: a String takes text");
@@ -36,12 +53,18 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CACHE_INSPECT = "cache_inspect",
-    CACHE_PUT = "cache_put",
     CACHE_ACQUIRE = "cache_acquire",
+    CACHE_COUNT = "cache_count",
+    CACHE_EXPIRE = "cache_expire",
     CACHE_FILL = "cache_fill",
     CACHE_FORFEIT = "cache_forfeit",
+    CACHE_INSPECT = "cache_inspect",
+    CACHE_PUT = "cache_put",
     CACHE_REMOVE = "cache_remove",
+    CACHE_RENEW = "cache_renew",
+    CACHE_TAG_CREATE = "cache_tag_create",
+    CACHE_TAG_RAISE = "cache_tag_raise",
+    CACHE_WATERMARK = "cache_watermark",
     LIMIT_WINDOW = "limit_window",
     LOCK_ACQUIRE = "lock_acquire",
     LOCK_RENEW = "lock_renew",

@@ -96,16 +96,13 @@ impl SentinelWatch {
     pub(crate) fn start(
         connect_timeout: Duration,
         sentinels: &Arc<Sentinels>,
-        followers: Vec<Arc<Link>>,
+        follow: Follow,
     ) -> Self {
-        let config = LinkConfig {
-            role: "sentinel",
-            connect_timeout,
-        };
+        let config = LinkConfig::new("sentinel", connect_timeout);
         let target = Arc::new(AnySentinel(Arc::clone(sentinels)));
         let hooks = Arc::new(OnSwitch {
             primary: sentinels.primary.clone(),
-            followers,
+            follow,
         });
         Self {
             _link: Link::start(config, sentinels.dialer.clone(), target, hooks),
@@ -127,9 +124,12 @@ impl Locate for AnySentinel {
     }
 }
 
+/// Makes links locate their node anew.
+pub(crate) type Follow = Box<dyn Fn() + Send + Sync>;
+
 struct OnSwitch {
     primary: String,
-    followers: Vec<Arc<Link>>,
+    follow: Follow,
 }
 
 #[async_trait]
@@ -145,9 +145,7 @@ impl Hooks for OnSwitch {
         let named = payload.split(|byte| *byte == b' ').next();
         if push.kind == PushKind::Message && named == Some(self.primary.as_bytes()) {
             tracing::info!(primary = self.primary, "sentinel announced a new primary");
-            for link in &self.followers {
-                link.reconnect();
-            }
+            (self.follow)();
         }
     }
 }

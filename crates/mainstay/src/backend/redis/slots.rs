@@ -73,6 +73,16 @@ impl SlotMap {
         (slot <= *last).then(|| &self.primaries[*index])
     }
 
+    /// The slots of a node, as first and last of each range.
+    pub(crate) fn ranges_of(&self, address: &Address) -> Vec<(u16, u16)> {
+        let named = |index: &usize| self.primaries.get(*index) == Some(address);
+        self.ranges
+            .iter()
+            .filter(|(_, _, index)| named(index))
+            .map(|(first, last, _)| (*first, *last))
+            .collect()
+    }
+
     pub(crate) fn primaries(&self) -> &[Address] {
         &self.primaries
     }

@@ -37,8 +37,30 @@ pub(crate) trait Hooks: Send + Sync + 'static {
     /// it must not block.
     fn on_push(&self, _push: PushInfo) {}
 
+    /// Asks whether the connection still does its work; an error ends it.
+    async fn heartbeat(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        ping(connection).await
+    }
+
     /// Hears that the connection is gone, before pending calls fail.
     fn on_down(&self) {}
+}
+
+/// Sends `PING` and awaits `PONG`.
+pub(crate) async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    check_pong(connection.send_packed_command(&redis::cmd("PING")).await?)
+}
+
+/// Whether a reply to `PING` is the right one.
+pub(crate) fn check_pong(reply: Value) -> Result<(), RedisError> {
+    match reply {
+        Value::SimpleString(pong) if pong == "PONG" => Ok(()),
+        Value::ServerError(error) => Err(error.into()),
+        _ => Err(RedisError::from((
+            redis::ErrorKind::UnexpectedReturnType,
+            "PING was not answered by PONG",
+        ))),
+    }
 }
 
 /// Hooks of a link that only carries commands.
@@ -103,6 +125,22 @@ pub(crate) struct LinkConfig {
     pub(crate) role: &'static str,
     /// For one attempt, handshake and set-up included.
     pub(crate) connect_timeout: Duration,
+    /// How often the node is asked whether it is there.
+    pub(crate) heartbeat: Duration,
+    /// How long it may take to say so.
+    pub(crate) heartbeat_timeout: Duration,
+}
+
+impl LinkConfig {
+    /// For a link that notices a silent node within a second and a half.
+    pub(crate) fn new(role: &'static str, connect_timeout: Duration) -> Self {
+        Self {
+            role,
+            connect_timeout,
+            heartbeat: Duration::from_millis(500),
+            heartbeat_timeout: Duration::from_secs(1),
+        }
+    }
 }
 
 /// A supervised connection. Dropping it stops the supervisor and closes the connection.
@@ -192,14 +230,34 @@ impl Link {
         command: &Cmd,
         deadline: Instant,
     ) -> Result<Value, Failure> {
-        let (_, mut connection) = self.connection()?;
         let mut pipeline = redis::Pipeline::with_capacity(2);
         pipeline.cmd("ASKING").add_command(command.clone());
-        let sent = connection.send_packed_commands(&pipeline, 0, 2);
-        let reply = timeout_at(deadline, sent)
-            .await
-            .map(|outcome| outcome.map(|mut replies| replies.pop().unwrap_or(Value::Nil)));
-        answer(reply)
+        let mut replies = self.call_all(&pipeline, deadline).await?;
+        answer(Ok(Ok(replies.pop().unwrap_or(Value::Nil))))
+    }
+
+    /// Sends commands together and awaits their replies, errors among them.
+    pub(crate) async fn call_all(
+        &self,
+        commands: &redis::Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Failure> {
+        let (_, mut connection) = self.connection()?;
+        let sent = connection.send_packed_commands(commands, 0, commands.len());
+        let outcome = timeout_at(deadline, sent).await;
+        match outcome {
+            Ok(Ok(replies)) => Ok(replies),
+            Ok(Err(error)) => Err(failed(error)),
+            Err(_elapsed) => Err(Failure::Lost(None)),
+        }
+    }
+
+    /// Waits for the outcome of the first attempt to connect, but not beyond the deadline.
+    pub(crate) async fn settle(&self, deadline: Instant) {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| !matches!(state, LinkState::Down(None)));
+        // Down, or not up yet: the calls that follow say so.
+        let _outcome = timeout_at(deadline, settled).await;
     }
 
     /// Waits until the link is up; the last attempt's error when it is not by the deadline.
@@ -238,11 +296,16 @@ fn answer(
     match outcome {
         Ok(Ok(Value::ServerError(error))) => Err(Failure::Answered(error.into())),
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) if error.is_io_error() || error.is_connection_dropped() => {
-            Err(Failure::Lost(Some(error)))
-        }
-        Ok(Err(error)) => Err(Failure::Answered(error)),
+        Ok(Err(error)) => Err(failed(error)),
         Err(_elapsed) => Err(Failure::Lost(None)),
+    }
+}
+
+fn failed(error: RedisError) -> Failure {
+    if error.is_io_error() || error.is_connection_dropped() {
+        Failure::Lost(Some(error))
+    } else {
+        Failure::Answered(error)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Keeps one connection alive: dial, set up, publish, watch, start over.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, Value};
@@ -11,12 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::backoff::Backoff;
 use super::dial::Driver;
-use super::{Dialer, Hooks, LinkConfig, LinkState, Locate};
-
-/// How often the node is asked whether it is there.
-const HEARTBEAT: Duration = Duration::from_millis(500);
-/// How long it may take to say so.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(1_000);
+use super::{Dialer, Hooks, LinkConfig, LinkState, Locate, ping};
 
 pub(super) struct Supervisor {
     pub(super) config: LinkConfig,
@@ -108,12 +102,13 @@ impl Supervisor {
         driver: &mut Running,
     ) -> RedisError {
         let lost = |why: &'static str| RedisError::from((ErrorKind::Io, why));
-        let mut ticks = interval(HEARTBEAT);
+        let mut ticks = interval(self.config.heartbeat);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let patience = self.config.heartbeat_timeout;
         let heartbeat = async {
             loop {
                 ticks.tick().await;
-                match timeout(HEARTBEAT_TIMEOUT, ping(&mut connection)).await {
+                match timeout(patience, self.hooks.heartbeat(&mut connection)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return error,
                     Err(_elapsed) => return lost("heartbeat was not answered"),
@@ -125,17 +120,6 @@ impl Supervisor {
             _ended = &mut driver.0 => lost("connection closed"),
             _ = self.given_up.wait_for(|given_up| *given_up >= epoch) => lost("asked to reconnect"),
         }
-    }
-}
-
-async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    match connection.send_packed_command(&redis::cmd("PING")).await? {
-        Value::SimpleString(pong) if pong == "PONG" => Ok(()),
-        Value::ServerError(error) => Err(error.into()),
-        _ => Err(RedisError::from((
-            ErrorKind::UnexpectedReturnType,
-            "PING was not answered by PONG",
-        ))),
     }
 }
 

@@ -1,8 +1,8 @@
--- Reads an entry with the time it has left.
+-- Reads an entry with the time it has left. One of another type than a string is none.
 -- KEYS[1] entry
--- RETURNS nil, or {envelope, milliseconds left}
-local envelope = redis.call('GET', KEYS[1])
-if not envelope then
+-- RETURNS nil, or {bytes, milliseconds left or -1}
+local value = redis.pcall('GET', KEYS[1])
+if type(value) ~= 'string' then
   return nil
 end
-return {envelope, redis.call('PTTL', KEYS[1])}
+return {value, redis.call('PTTL', KEYS[1])}

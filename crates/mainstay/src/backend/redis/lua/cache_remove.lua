@@ -2,4 +2,6 @@
 -- KEYS[1] entry, KEYS[2] lease
 -- RETURNS 1 there was an entry | 0 there was none
 redis.call('DEL', KEYS[2])
-return redis.call('DEL', KEYS[1])
+local removed = redis.call('DEL', KEYS[1])
+changed(removed == 1)
+return removed

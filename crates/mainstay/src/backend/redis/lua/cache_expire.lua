@@ -1,0 +1,13 @@
+-- Marks an entry as stale, keeps its ttl, and ends the lease of whoever is computing it.
+-- KEYS[1] entry, KEYS[2] lease
+-- ARGV[1] offset of the byte with the flags, ARGV[2] flag to be set
+-- RETURNS 1 there was an entry | 0 there was none
+redis.call('DEL', KEYS[2])
+local flags = redis.pcall('GETRANGE', KEYS[1], ARGV[1], ARGV[1])
+if type(flags) ~= 'string' or flags == '' then
+  changed(false)
+  return 0
+end
+redis.call('SETRANGE', KEYS[1], ARGV[1], string.char(bit.bor(string.byte(flags), ARGV[2])))
+changed(true)
+return 1
