@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
+mod cache;
 mod cluster;
 mod http;
 mod limits;

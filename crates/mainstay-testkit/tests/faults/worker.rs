@@ -3,7 +3,8 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::BOUND;
@@ -28,4 +29,56 @@ pub(crate) async fn run(arguments: &[&str]) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// A worker that is given one line of work after another.
+pub(crate) struct Worker {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Worker {
+    /// Starts `mainstay-worker cache` and waits until it is connected.
+    pub(crate) async fn cache(url: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mainstay-worker"))
+            .args(["cache", url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take().expect("stdin is piped");
+        let output = child.stdout.take().expect("stdout is piped");
+        let mut worker = Self {
+            child,
+            input,
+            output: BufReader::new(output).lines(),
+        };
+        worker.answer().await;
+        worker
+    }
+
+    /// Hands out work without waiting for its end.
+    pub(crate) async fn begin(&mut self, work: &str) {
+        let line = format!("{work}\n");
+        self.input.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// Waits for the end of the work that was begun first.
+    pub(crate) async fn answer(&mut self) -> Value {
+        let line = timeout(4 * BOUND, self.output.next_line()).await;
+        let line = line.expect("a worker answers").unwrap();
+        serde_json::from_str(&line.expect("a worker goes on")).unwrap()
+    }
+
+    pub(crate) async fn ask(&mut self, work: &str) -> Value {
+        self.begin(work).await;
+        self.answer().await
+    }
+
+    /// Kills the process with `SIGKILL`.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
 }

@@ -44,7 +44,7 @@ pub trait CacheStore: Send + Sync {
     async fn put(&self, key: &StoreKey, value: Bytes, ttl: Ttl) -> Result<()>;
 
     /// The entry; or, when there is none but what the caller has seen already, the right to fill
-    /// it.
+    /// it. Empty bytes are none.
     async fn acquire(&self, key: &StoreKey, attempt: &Attempt) -> Result<Acquired>;
 
     /// Prolongs a lease; false when it has ended.

@@ -138,11 +138,13 @@ impl Envelope {
 
 /// How bytes begin that were read: enough to know them again.
 pub(super) fn identity(bytes: &Bytes) -> Bytes {
-    if bytes.starts_with(&MARK) {
-        bytes.slice(..bytes.len().min(IDENTITY))
+    let length = if bytes.starts_with(&MARK) {
+        IDENTITY
     } else {
-        bytes.slice(..bytes.len().min(1024))
-    }
+        1024
+    };
+    // A copy: a slice would keep all of the bytes.
+    Bytes::copy_from_slice(bytes.get(..length).unwrap_or(bytes))
 }
 
 fn tagged(rest: &mut &[u8]) -> Option<Tagged> {

@@ -226,6 +226,7 @@ impl CacheStore for MemoryCache {
         let mut leases = self.stripe(key);
         let now = self.clock.now();
         if let Some(kept) = self.alive(now, key)
+            && !kept.value.is_empty()
             && (attempt.seen.is_empty() || !kept.value.starts_with(&attempt.seen))
         {
             return Ok(Acquired::Fresh(kept.stored(now)));

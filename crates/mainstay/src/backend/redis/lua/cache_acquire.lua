@@ -5,7 +5,7 @@
 -- RETURNS {'fresh', bytes, milliseconds left or -1} | {'leased'}
 --   | {'busy', milliseconds left, id of the lease} | {'failed', message}
 local value = redis.pcall('GET', KEYS[1])
-if type(value) == 'string'
+if type(value) == 'string' and value ~= ''
   and (ARGV[3] == '' or string.sub(value, 1, #ARGV[3]) ~= ARGV[3]) then
   return {'fresh', value, redis.call('PTTL', KEYS[1])}
 end

@@ -4,7 +4,10 @@
 //! mainstay-worker limit URL POLICY SUBJECT SECONDS
 //! mainstay-worker lock URL NAME SECTIONS
 //! mainstay-worker subscribe URL CHANNEL
+//! mainstay-worker cache URL      then lines of work on standard input, see `cache.rs`
 //! ```
+
+mod cache;
 
 use std::env;
 use std::error::Error;
@@ -21,8 +24,7 @@ use serde_json::{Value, json};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const USAGE: &str =
-    "expected limit URL POLICY SUBJECT SECONDS, lock URL NAME SECTIONS or subscribe URL CHANNEL";
+const USAGE: &str = "expected limit URL POLICY SUBJECT SECONDS, lock URL NAME SECTIONS, subscribe URL CHANNEL or cache URL";
 const LOCK_TTL: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -34,6 +36,7 @@ async fn main() -> ExitCode {
         ["limit", url, policy, subject, seconds] => limit(url, policy, subject, seconds).await,
         ["lock", url, name, sections] => lock(url, name, sections).await,
         ["subscribe", url, channel] => subscribe(url, channel).await,
+        ["cache", url] => cache::serve(url).await,
         _ => Err(USAGE.into()),
     };
     match outcome {

@@ -1,0 +1,256 @@
+//! A backend that is away, empty, loading, full or read-only.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use mainstay::cache::{Cache, Source, StaleReason};
+use mainstay::{ErrorKind, Mainstay, Options};
+use mainstay_testkit::fixture::{Flavor, Server, eventually};
+use tokio::time::{Instant, sleep};
+
+use super::super::{BOUND, COMMAND_TIMEOUT, extent, in_time, on_both_flavors};
+use super::{NEAR, from_source, nimble, numbers};
+
+on_both_flavors! {
+    t6_a_backend_that_is_down_at_the_start_costs_no_waiting
+    t6_a_frozen_backend_costs_bounded_waits_and_stale_values_are_marked
+    t6_a_flush_and_an_empty_restart_leave_nothing_behind
+    t6_errors_of_the_server_cost_the_caller_nothing
+    t6_an_invalidation_that_could_not_be_sent_is_sent_before_the_backend_is_trusted
+}
+
+/// A cache that may serve stale values when nothing better can be had.
+fn lenient(stay: &Mainstay) -> Cache<u64> {
+    stay.cache("lenient")
+        .ttl(Duration::from_secs(300))
+        .stale_if_error(Duration::from_secs(300))
+        .near(NEAR)
+        .build()
+        .unwrap()
+}
+
+async fn t6_a_backend_that_is_down_at_the_start_costs_no_waiting(flavor: Flavor) {
+    let mut server = Server::start(flavor).await;
+    server.kill();
+    let options = Options::new()
+        .command_timeout(COMMAND_TIMEOUT)
+        .in_background();
+    let stay = options.connect(&server.url()).await.unwrap();
+    let cache = numbers(&stay);
+    let source = Arc::new(AtomicU64::new(1));
+    let began = Instant::now();
+    for key in 0..20 {
+        let load = from_source(&source);
+        let got = in_time("get_or_load", cache.get_or_load(&format!("k{key}"), load)).await;
+        assert_eq!(got.unwrap(), 1);
+        let error = in_time("get", cache.get("k")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    println!(
+        "{flavor}: T6 20 loads while down from the start took {:?}",
+        began.elapsed()
+    );
+    server.restart().await;
+    works(&cache, &source).await;
+}
+
+/// Waits until a value is kept near again.
+async fn works(cache: &Cache<u64>, source: &Arc<AtomicU64>) {
+    eventually("near hits", BOUND, async || {
+        let before = cache.stats().near_hits;
+        for _ in 0..3 {
+            let read = cache.get_or_load("after", from_source(source)).await;
+            read.map_err(|error| error.to_string())?;
+        }
+        match cache.stats().near_hits - before {
+            0 => Err("none".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+}
+
+async fn t6_a_frozen_backend_costs_bounded_waits_and_stale_values_are_marked(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let stay = nimble(&server.url()).await;
+    let (strict, lenient) = (numbers(&stay), lenient(&stay));
+    let source = Arc::new(AtomicU64::new(1));
+    for cache in [&strict, &lenient] {
+        for _ in 0..3 {
+            cache
+                .get_or_load("key", from_source(&source))
+                .await
+                .unwrap();
+        }
+    }
+    server.stop();
+    let frozen = Instant::now();
+    source.store(2, std::sync::atomic::Ordering::SeqCst);
+    let (mut stale, mut loaded, mut longest) = (0, 0, Duration::ZERO);
+    while frozen.elapsed() < extent(Duration::from_secs(4), Duration::from_secs(10)) {
+        for cache in [&strict, &lenient] {
+            let began = Instant::now();
+            let fetched = in_time("fetch", cache.fetch("key", from_source(&source))).await;
+            longest = longest.max(began.elapsed());
+            let fetched = fetched.unwrap();
+            match fetched.source {
+                Source::Near => assert!(
+                    frozen.elapsed() < NEAR_BOUND,
+                    "a near hit {:?} after the server froze",
+                    frozen.elapsed()
+                ),
+                Source::Stale(StaleReason::BackendDown) => {
+                    assert!(
+                        std::ptr::eq(cache, &lenient),
+                        "stale where it is not allowed"
+                    );
+                    assert!(fetched.age > Duration::ZERO);
+                    stale += 1;
+                }
+                Source::Loaded => {
+                    assert_eq!(fetched.value, 2);
+                    loaded += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    println!(
+        "{flavor}: T6 frozen: {stale} stale and marked, {loaded} loaded, longest wait {longest:?}"
+    );
+    assert!(stale > 0 && loaded > 0);
+    server.cont();
+    works(&strict, &source).await;
+    works(&lenient, &source).await;
+}
+
+/// The bound and what a read that began within it may take.
+const NEAR_BOUND: Duration = super::STALENESS.saturating_add(Duration::from_millis(100));
+
+async fn t6_a_flush_and_an_empty_restart_leave_nothing_behind(flavor: Flavor) {
+    let mut server = Server::start(flavor).await;
+    let stay = nimble(&server.url()).await;
+    let cache = numbers(&stay);
+    let fill = async || {
+        for key in 0..100_u64 {
+            let key = format!("k{key}");
+            cache.set(&key, &1).await.unwrap();
+            assert_eq!(cache.get(&key).await.unwrap(), Some(1));
+        }
+    };
+    let count = async || -> mainstay::Result<usize> {
+        let mut found = 0;
+        for key in 0..100_u64 {
+            found += usize::from(cache.get(&format!("k{key}")).await?.is_some());
+        }
+        Ok(found)
+    };
+    fill().await;
+    server.command(&["FLUSHALL"]).await;
+    let flushed = Instant::now();
+    eventually("an empty cache", super::STALENESS, async || {
+        match count().await {
+            Ok(0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    println!(
+        "{flavor}: T6 a flush was seen after {:?}",
+        flushed.elapsed()
+    );
+    fill().await;
+    server.kill();
+    server.restart().await;
+    eventually("an empty cache", BOUND, async || match count().await {
+        Ok(0) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    fill().await;
+    assert_eq!(count().await.unwrap(), 100);
+}
+
+async fn t6_errors_of_the_server_cost_the_caller_nothing(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let stay = nimble(&server.url()).await;
+    let cache = numbers(&stay);
+    let source = Arc::new(AtomicU64::new(1));
+    cache.set("old", &7).await.unwrap();
+    assert_eq!(cache.get("old").await.unwrap(), Some(7));
+
+    // -OOM: nothing can be stored, what is there can be read and removed.
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    for key in 0..20 {
+        let load = from_source(&source);
+        let got = in_time("get_or_load", cache.get_or_load(&format!("oom{key}"), load)).await;
+        assert_eq!(got.unwrap(), 1);
+    }
+    let refused = in_time("set", cache.set("new", &1)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused);
+    assert!(in_time("remove", cache.remove("old")).await.unwrap());
+    assert_eq!(cache.get("old").await.unwrap(), None);
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    works(&cache, &source).await;
+
+    // -READONLY: the node has become a replica of one that is not there.
+    server.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    for key in 0..5 {
+        let load = from_source(&source);
+        let got = in_time("get_or_load", cache.get_or_load(&format!("ro{key}"), load)).await;
+        assert_eq!(got.unwrap(), 1);
+    }
+    server.command(&["REPLICAOF", "NO", "ONE"]).await;
+    works(&cache, &source).await;
+
+    // A load error is the loader's, not the backend's.
+    let failed = cache.get_or_load("fails", || async { Err::<u64, _>(io::Error::other("no")) });
+    assert_eq!(failed.await.unwrap_err().kind(), ErrorKind::Loader);
+    println!("{flavor}: T6 -OOM and -READONLY: every load was answered in time");
+}
+
+async fn t6_an_invalidation_that_could_not_be_sent_is_sent_before_the_backend_is_trusted(
+    flavor: Flavor,
+) {
+    let mut server = Server::builder(flavor)
+        .persistence(mainstay_testkit::fixture::Persistence::Aof)
+        .start()
+        .await;
+    let stay = nimble(&server.url()).await;
+    let cache = stay
+        .cache::<u64>("numbers")
+        .tag("all")
+        .near(NEAR)
+        .build()
+        .unwrap();
+    for key in ["by-key", "by-tag"] {
+        cache.set(key, &1).await.unwrap();
+    }
+    for work in 0..2 {
+        server.kill();
+        eventually("the loss is seen", BOUND, async || match stay.status() {
+            mainstay::backend::Status::Down => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        let error = if work == 0 {
+            cache.remove("by-key").await.unwrap_err()
+        } else {
+            cache.invalidate_tags(["all"]).await.unwrap_err()
+        };
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("it will be"), "{error}");
+        server.restart().await;
+        // The first read that is answered at all must not find what was invalidated.
+        let key = ["by-key", "by-tag"][work];
+        let first = eventually("an answer", BOUND, async || {
+            cache.get(key).await.map_err(|error| error.to_string())
+        })
+        .await;
+        assert_eq!(first, None, "{key}");
+    }
+    println!("{flavor}: T6 owed invalidations were paid before the first read");
+}
