@@ -18,7 +18,7 @@ impl Section {
     /// The rows as a table in Markdown.
     pub(crate) fn table(&self) -> Outcome<String> {
         let mut table = String::from(
-            "| case | callers | contestant | calls/s (slowest - fastest round) | p50 µs | p99 µs | ratio (least - most) | and |\n\
+            "| case | callers | contestant | calls/s (slowest - fastest round) | p50 µs | p99 µs | ratio (least - most) | also |\n\
              |---|--:|---|--:|--:|--:|--:|---|\n",
         );
         for row in &self.rows {

@@ -13,6 +13,8 @@ import { Redis } from 'ioredis'
 
 // About 64 MiB of values of 1 KiB.
 const MAX_ITEMS = 60_000
+// The memory layer keeps its default of serialized values: with `serialize: false`, version 1.6.1
+// cannot read back what it has taken over from Redis.
 
 const [url, file] = process.argv.slice(2)
 const workload = JSON.parse(readFileSync(file, 'utf8'))
@@ -24,7 +26,7 @@ const cache = new BentoCache({
   default: 'tiered',
   stores: {
     tiered: bentostore({ prefix: 'bentocache', ttl: '5m' })
-      .useL1Layer(memoryDriver({ maxItems: MAX_ITEMS, serialize: false }))
+      .useL1Layer(memoryDriver({ maxItems: MAX_ITEMS }))
       .useL2Layer(redisDriver({ connection }))
       .useBus(redisBusDriver({ connection: { host, port: Number(port) } })),
   },

@@ -51,6 +51,7 @@ async fn contestants(server: &Server, keys: &Arc<Vec<String>>) -> Outcome<Vec<Co
         moka_future.insert(key.clone(), value.clone()).await;
         foyer.insert(key.clone(), value.clone());
         connection::set(&client, key, &value).await?;
+        connection::get(&client, key).await?;
     }
 
     let mut contestants = Vec::new();
@@ -60,6 +61,7 @@ async fn contestants(server: &Server, keys: &Arc<Vec<String>>) -> Outcome<Vec<Co
         let cache = crate::near::raw(&stay, "bench")?;
         for key in keys.iter() {
             cache.set(key, &value).await?;
+            cache.get(key).await?;
         }
         contestants.push(hits("mainstay near", keys, async move |key: &str| {
             Ok(std::hint::black_box(cache.get(key).await?).is_some())
