@@ -1,15 +1,27 @@
-//! Measures mainstay beside the raw limit of the same work, in one run.
+//! Measures mainstay beside the raw limit of the same work and beside its peers, in one run.
 //!
 //! Every scenario runs its contestants in interleaved rounds and reports the median with its
-//! spread: on a shared machine only ratios of one run mean something.
+//! spread: on a shared machine only ratios of one round mean something.
 
+mod conditions;
+mod fact;
+mod latency;
 mod measure;
+#[cfg(feature = "near")]
+mod near;
+mod page;
+mod peer;
 mod report;
+mod round;
 mod scenario;
 
 use std::error::Error;
+use std::path::Path;
 
 use clap::{Parser, ValueEnum};
+
+use crate::measure::{Plan, Row};
+use crate::report::Section;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -25,14 +37,33 @@ struct Arguments {
     /// Interleaved rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Puts the tables into docs/benchmarks.md as well.
+    #[arg(long)]
+    page: bool,
+    /// Leaves out the peers that are written in other languages.
+    #[arg(long)]
+    without_peers: bool,
+    /// Is one of the peers itself.
+    #[arg(long, hide = true, num_args = 3, value_names = ["LIBRARY", "URL", "WORKLOAD"])]
+    peer: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Name {
-    /// A hit in the memory backend beside a raw quick_cache.
+    /// A hit in the memory backend beside a raw `quick_cache`.
     Memory,
-    /// A cache hit on Redis beside the bare client.
+    /// A hit in the near cache beside maps in the process.
+    Near,
+    /// A cache hit on Redis beside the bare client and redis-benchmark.
     Get,
+    /// A read that asks to be told of a change, in two ways.
+    Tracked,
+    /// A hot key that is written while it is read.
+    Hot,
+    /// Get-or-load beside other caching libraries.
+    Peers,
+    /// One cold key that everybody wants, beside other caching libraries.
+    Stampede,
     /// A limit decision beside the raw EVALSHA of its script.
     Limit,
     /// Acquire and release of a lock beside two raw EVALSHAs.
@@ -41,27 +72,53 @@ enum Name {
     Http,
 }
 
+impl Name {
+    async fn run(self, plan: &Plan, with_peers: bool) -> Outcome<Vec<Row>> {
+        match self {
+            Self::Memory => scenario::memory::run(plan).await,
+            Self::Near => scenario::near::run(plan).await,
+            Self::Get => scenario::get::run(plan).await,
+            Self::Tracked => scenario::tracked::run(plan).await,
+            Self::Hot => scenario::hot::run(plan).await,
+            Self::Peers => scenario::peers::run(plan, with_peers).await,
+            Self::Stampede => scenario::stampede::run(plan, with_peers).await,
+            Self::Limit => scenario::limit::run(plan).await,
+            Self::Lock => scenario::lock::run(plan).await,
+            Self::Http => scenario::http::run(plan).await,
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
-    let plan = measure::Plan {
+    if let Some([library, url, workload]) = arguments.peer.as_deref() {
+        return peer::serve(library, url, Path::new(workload)).await;
+    }
+    let plan = Plan {
         seconds: arguments.seconds,
         rounds: arguments.rounds.max(1),
     };
     let names = if arguments.names.is_empty() {
-        Name::value_variants().to_vec()
+        Name::value_variants()
     } else {
-        arguments.names
+        &arguments.names
     };
-    let mut rows = Vec::new();
+    let mut conditions = conditions::describe(&plan)?;
+    if arguments.without_peers {
+        conditions.push_str(" Peers in other languages were left out.");
+    }
+    let mut sections = Vec::new();
     for name in names {
-        rows.extend(match name {
-            Name::Memory => scenario::memory::run(&plan).await?,
-            Name::Get => scenario::get::run(&plan).await?,
-            Name::Limit => scenario::limit::run(&plan).await?,
-            Name::Lock => scenario::lock::run(&plan).await?,
-            Name::Http => scenario::http::run(&plan).await?,
+        let value = name.to_possible_value();
+        sections.push(Section {
+            name: value.map_or_else(String::new, |value| value.get_name().to_owned()),
+            rows: name.run(&plan, !arguments.without_peers).await?,
         });
     }
-    report::write(&rows)
+    report::write(&sections, &conditions)?;
+    if arguments.page {
+        page::update(&sections, &conditions)?;
+    }
+    Ok(())
 }

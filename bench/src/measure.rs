@@ -1,133 +1,182 @@
-//! Runs contestants in interleaved rounds of callers that call in a loop.
+//! Runs contestants in interleaved rounds and compares them round by round.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use hdrhistogram::Histogram;
+use std::time::Duration;
 
 use crate::Outcome;
+use crate::fact::Fact;
+use crate::latency::Latencies;
+use crate::round;
 
-/// Calls that take longer count as this long: a minute.
-const LONGEST_NS: u64 = 60_000_000_000;
+/// How long before the first round each contestant runs unmeasured.
+const WARM_UP: Duration = Duration::from_millis(200);
 
 /// How long and how often.
-pub struct Plan {
-    pub seconds: f64,
-    pub rounds: usize,
+pub(crate) struct Plan {
+    pub(crate) seconds: f64,
+    pub(crate) rounds: usize,
 }
 
-type Call = Arc<dyn Fn(usize) -> Pin<Box<dyn Future<Output = Outcome<()>> + Send>> + Send + Sync>;
+/// What a contestant is to do in one round.
+#[derive(Clone, Copy)]
+pub(crate) struct Round {
+    pub(crate) callers: usize,
+    pub(crate) length: Duration,
+}
+
+/// What one round of one contestant gave.
+pub(crate) struct Measured {
+    pub(crate) per_second: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) fact: Option<Fact>,
+}
+
+impl Measured {
+    /// Calls that took these latencies, made in `elapsed` altogether.
+    pub(crate) fn new(latencies: &Latencies, elapsed: Duration) -> Self {
+        Self {
+            per_second: latencies.count() as f64 / elapsed.as_secs_f64(),
+            p50_us: latencies.quantile_us(0.5),
+            p99_us: latencies.quantile_us(0.99),
+            fact: None,
+        }
+    }
+
+    pub(crate) fn with_fact(self, fact: Fact) -> Self {
+        Self {
+            fact: Some(fact),
+            ..self
+        }
+    }
+}
+
+type Running = Pin<Box<dyn Future<Output = Outcome<Measured>> + Send>>;
 
 /// One way to do the work.
-pub struct Contestant {
+pub(crate) struct Contestant {
     name: &'static str,
-    call: Call,
+    run: Box<dyn Fn(Round) -> Running + Send + Sync>,
 }
 
 impl Contestant {
-    /// `call` gets the caller's number.
-    pub fn new<F>(name: &'static str, call: impl Fn(usize) -> F + Send + Sync + 'static) -> Self
+    /// Callers that each `call` in a loop; `call` gets the caller's number.
+    pub(crate) fn new<F>(
+        name: &'static str,
+        call: impl Fn(usize) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Outcome<()>> + Send + 'static,
     {
+        let call = Arc::new(call);
+        Self::measured(name, move |round| round::on_tasks(Arc::clone(&call), round))
+    }
+
+    /// As [`new`](Self::new), with a thread a caller, for calls that never wait; `call` gets the
+    /// call's number as well.
+    pub(crate) fn on_threads(
+        name: &'static str,
+        call: impl AsyncFn(usize, usize) -> Outcome<()> + Send + Sync + 'static,
+    ) -> Self {
+        let call = Arc::new(call);
+        Self::measured(name, move |round| {
+            round::on_threads(Arc::clone(&call), round)
+        })
+    }
+
+    /// Work that measures itself.
+    pub(crate) fn measured<F>(
+        name: &'static str,
+        run: impl Fn(Round) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Outcome<Measured>> + Send + 'static,
+    {
         Self {
             name,
-            call: Arc::new(move |caller| Box::pin(call(caller))),
+            run: Box::new(move |round| Box::pin(run(round))),
+        }
+    }
+}
+
+/// A median with the extremes beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        Self {
+            least: values[0],
+            median: values[values.len() / 2],
+            most: values[values.len() - 1],
         }
     }
 }
 
 /// One contestant's result.
-pub struct Row {
-    pub scenario: String,
-    pub contestant: &'static str,
-    pub callers: usize,
-    pub per_second: f64,
-    pub slowest_round: f64,
-    pub fastest_round: f64,
-    pub p50_us: f64,
-    pub p99_us: f64,
-    /// Throughput divided by that of the scenario's last contestant, the raw limit.
-    pub ratio: f64,
+pub(crate) struct Row {
+    pub(crate) case: String,
+    pub(crate) contestant: &'static str,
+    pub(crate) callers: usize,
+    pub(crate) per_second: Spread,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    /// Throughput divided by that of the last contestant, the raw limit, in the same round.
+    pub(crate) ratio: Spread,
+    /// The worst of all rounds.
+    pub(crate) fact: Option<Fact>,
 }
 
-/// Measures the contestants of one scenario; the last one is what the others are compared to.
-pub async fn compare(
+/// Measures the contestants of one case; the last one is what the others are compared to.
+pub(crate) async fn compare(
     plan: &Plan,
-    scenario: &str,
+    case: &str,
     callers: usize,
     contestants: &[Contestant],
 ) -> Outcome<Vec<Row>> {
-    let mut rounds: Vec<Vec<(f64, Histogram<u64>)>> = contestants.iter().map(|_| vec![]).collect();
+    let mut length = WARM_UP;
     for contestant in contestants {
-        one_round(&contestant.call, callers, Duration::from_millis(200)).await?;
+        (contestant.run)(Round { callers, length }).await?;
     }
+    length = Duration::from_secs_f64(plan.seconds);
+    let mut results: Vec<Vec<Measured>> = contestants.iter().map(|_| vec![]).collect();
     for _ in 0..plan.rounds {
-        for (contestant, results) in contestants.iter().zip(&mut rounds) {
-            let length = Duration::from_secs_f64(plan.seconds);
-            results.push(one_round(&contestant.call, callers, length).await?);
+        for (contestant, measured) in contestants.iter().zip(&mut results) {
+            measured.push((contestant.run)(Round { callers, length }).await?);
         }
     }
-    let mut rows: Vec<Row> = contestants
-        .iter()
-        .zip(&mut rounds)
-        .map(|(contestant, results)| {
-            results.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (median, latency) = &results[results.len() / 2];
-            Row {
-                scenario: scenario.to_owned(),
-                contestant: contestant.name,
-                callers,
-                per_second: *median,
-                slowest_round: results[0].0,
-                fastest_round: results[results.len() - 1].0,
-                p50_us: latency.value_at_quantile(0.5) as f64 / 1_000.0,
-                p99_us: latency.value_at_quantile(0.99) as f64 / 1_000.0,
-                ratio: 1.0,
-            }
-        })
-        .collect();
-    let limit = rows.last().map_or(1.0, |row| row.per_second);
-    for row in &mut rows {
-        row.ratio = row.per_second / limit;
+    let Some(limit) = results.last() else {
+        return Ok(vec![]);
+    };
+    let rows = contestants.iter().zip(&results);
+    let rows = rows.map(|(contestant, measured)| {
+        let paired = measured.iter().zip(limit);
+        let row = Row {
+            case: case.to_owned(),
+            contestant: contestant.name,
+            callers,
+            per_second: Spread::of(measured.iter().map(|one| one.per_second)),
+            p50_us: Spread::of(measured.iter().map(|one| one.p50_us)).median,
+            p99_us: Spread::of(measured.iter().map(|one| one.p99_us)).median,
+            ratio: Spread::of(paired.map(|(one, limit)| one.per_second / limit.per_second)),
+            fact: measured
+                .iter()
+                .filter_map(|one| one.fact)
+                .reduce(Fact::worse),
+        };
         eprintln!(
-            "{scenario:>8} {callers:>4} callers  {:<24} {:>12.0}/s  {:.2}",
-            row.contestant, row.per_second, row.ratio
+            "{case:>20} {callers:>4} callers  {:<26} {:>12.0}/s  {:.2}",
+            row.contestant, row.per_second.median, row.ratio.median
         );
-    }
-    Ok(rows)
-}
-
-async fn one_round(
-    call: &Call,
-    callers: usize,
-    length: Duration,
-) -> Outcome<(f64, Histogram<u64>)> {
-    let start = Instant::now();
-    let end = start + length;
-    let tasks: Vec<_> = (0..callers)
-        .map(|caller| {
-            let call = Arc::clone(call);
-            tokio::spawn(async move {
-                let mut latency = Histogram::<u64>::new_with_max(LONGEST_NS, 3)?;
-                loop {
-                    let begin = Instant::now();
-                    call(caller).await?;
-                    let now = Instant::now();
-                    latency.saturating_record((now - begin).as_nanos() as u64);
-                    if now >= end {
-                        return Outcome::Ok(latency);
-                    }
-                }
-            })
-        })
-        .collect();
-    let mut all = Histogram::<u64>::new_with_max(LONGEST_NS, 3)?;
-    for task in tasks {
-        all.add(task.await??)?;
-    }
-    let per_second = all.len() as f64 / start.elapsed().as_secs_f64();
-    Ok((per_second, all))
+        row
+    });
+    Ok(rows.collect())
 }

@@ -19,7 +19,7 @@ use crate::measure::{Contestant, Plan, Row, compare};
 
 const CALLERS: usize = 64;
 
-pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
+pub(crate) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     let stay = Mainstay::memory();
     let cache = stay
         .cache::<Bytes>("bench")
@@ -58,7 +58,7 @@ pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
         route("GET cache hit", "/v1/cache/bench/hot"),
         route("GET /livez", "/livez"),
     ];
-    let rows = compare(plan, "http", CALLERS, &contestants).await?;
+    let rows = compare(plan, "hit", CALLERS, &contestants).await?;
     drop(stop);
     drop(connections);
     drop(contestants);

@@ -6,7 +6,7 @@ use mainstay::Mainstay;
 use mainstay::ratelimit::Policy;
 use mainstay_testkit::fixture::{Flavor, Server};
 
-use super::{bare, load, send};
+use super::connection::{bare, load, send};
 use crate::Outcome;
 use crate::measure::{Contestant, Plan, Row, compare};
 
@@ -14,7 +14,7 @@ const SCRIPT: &str =
     include_str!("../../../crates/mainstay/src/backend/redis/lua/limit_window.lua");
 const LIMIT: u32 = 1_000_000_000;
 
-pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
+pub(crate) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     let server = Server::start(Flavor::Redis).await;
     let stay = Mainstay::connect(&server.url()).await?;
     let limiter = stay.limiter(Policy::window("api", LIMIT, Duration::from_secs(60))?);
@@ -41,7 +41,7 @@ pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     ];
     let mut rows = Vec::new();
     for callers in [1, 64] {
-        rows.extend(compare(plan, "limit", callers, &contestants).await?);
+        rows.extend(compare(plan, "check", callers, &contestants).await?);
     }
     Ok(rows)
 }

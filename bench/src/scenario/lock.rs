@@ -6,7 +6,7 @@ use mainstay::Mainstay;
 use mainstay::lock::Acquire;
 use mainstay_testkit::fixture::{Flavor, Server};
 
-use super::{bare, load, send};
+use super::connection::{bare, load, send};
 use crate::Outcome;
 use crate::measure::{Contestant, Plan, Row, compare};
 
@@ -16,7 +16,7 @@ const RELEASE: &str =
     include_str!("../../../crates/mainstay/src/backend/redis/lua/lock_release.lua");
 const WEEK_MS: u64 = 7 * 24 * 3_600_000;
 
-pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
+pub(crate) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     let server = Server::start(Flavor::Redis).await;
     let stay = Mainstay::connect(&server.url()).await?;
     let mut connection = bare(&server.url()).await?;
@@ -32,7 +32,7 @@ pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
                     .build()?;
                 match lock.try_acquire().await? {
                     Acquire::Acquired(guard) => guard.release().await?,
-                    _ => return Err("an uncontended lock was held".into()),
+                    Acquire::Held { .. } => return Err("an uncontended lock was held".into()),
                 };
                 Ok(())
             }
@@ -55,7 +55,7 @@ pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     ];
     let mut rows = Vec::new();
     for callers in [1, 8, 64] {
-        rows.extend(compare(plan, "lock", callers, &contestants).await?);
+        rows.extend(compare(plan, "uncontended", callers, &contestants).await?);
     }
     Ok(rows)
 }

@@ -12,7 +12,7 @@ use crate::measure::{Contestant, Plan, Row, compare};
 
 const BATCH: u32 = 1_000;
 
-pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
+pub(crate) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     let value = Bytes::from(vec![b'x'; 100]);
     let cache = Mainstay::memory()
         .cache::<Bytes>("bench")
@@ -44,5 +44,5 @@ pub async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
             }
         }),
     ];
-    compare(plan, "memory", 2, &contestants).await
+    compare(plan, "hit", 2, &contestants).await
 }

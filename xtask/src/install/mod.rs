@@ -1,8 +1,9 @@
-//! Brings what the tests drive: servers by apt, their clients by pip and npm.
+//! Brings what tests and benchmarks drive: servers by apt, the rest by pip and npm.
 
 mod apt;
 mod backports;
 mod clients;
+mod peers;
 
 use std::process::Command;
 
@@ -56,6 +57,17 @@ pub(crate) fn servers() -> Outcome {
 
 /// Makes sure that servers, tools and clients are installed.
 pub(crate) fn all() -> Outcome<Clients> {
+    servers_and_tools()?;
+    Clients::install()
+}
+
+/// Makes sure that servers, tools and the benchmarks' peers are installed.
+pub(crate) fn peers() -> Outcome {
+    servers_and_tools()?;
+    peers::install()
+}
+
+fn servers_and_tools() -> Outcome {
     let needs = [SERVERS.as_slice(), TOOLS.as_slice()].concat();
     let mut packages = missing(&needs);
     if !clients::python_has_venv() {
@@ -65,8 +77,7 @@ pub(crate) fn all() -> Outcome<Clients> {
         apt::install(&packages)?;
         all_present(&needs)?;
     }
-    servers()?;
-    Clients::install()
+    servers()
 }
 
 /// Packages of the programs that are not on `PATH`, each once.

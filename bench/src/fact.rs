@@ -1,0 +1,50 @@
+//! What a round shows besides its speed.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// A figure that says whether a fast contestant did the same work.
+#[derive(Clone, Copy)]
+pub(crate) enum Fact {
+    /// Calls that did not load, in hundredths.
+    Hits(f64),
+    /// Loads of one key that all callers wanted at once.
+    Loads(u64),
+    /// From a write's end until the last reader saw it.
+    SeenAfter(Duration),
+}
+
+impl Fact {
+    /// The one of two that speaks less for the contestant.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Hits(a), Self::Hits(b)) => Self::Hits(a.min(b)),
+            (Self::Loads(a), Self::Loads(b)) => Self::Loads(a.max(b)),
+            (Self::SeenAfter(a), Self::SeenAfter(b)) => Self::SeenAfter(a.max(b)),
+            (first, _) => first,
+        }
+    }
+
+    pub(crate) fn to_json(self) -> Value {
+        match self {
+            Self::Hits(percent) => json!({ "hits_percent": percent }),
+            Self::Loads(loads) => json!({ "loads": loads }),
+            Self::SeenAfter(delay) => json!({ "seen_after_ms": delay.as_secs_f64() * 1_000.0 }),
+        }
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hits(percent) => write!(f, "{percent:.1} % hits"),
+            Self::Loads(1) => write!(f, "1 load"),
+            Self::Loads(loads) => write!(f, "{loads} loads"),
+            Self::SeenAfter(delay) => {
+                write!(f, "seen after {:.2} ms", delay.as_secs_f64() * 1_000.0)
+            }
+        }
+    }
+}
