@@ -7,7 +7,6 @@ mod conditions;
 mod fact;
 mod latency;
 mod measure;
-#[cfg(feature = "near")]
 mod near;
 mod page;
 mod peer;

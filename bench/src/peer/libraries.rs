@@ -37,7 +37,6 @@ impl Mainstay {
         Ok(Self(stay.cache("plain").ttl(TTL).build()?))
     }
 
-    #[cfg(feature = "near")]
     pub(super) async fn near(url: &str) -> Outcome<Self> {
         let stay = mainstay::Mainstay::connect(url).await?;
         let cache = crate::near::before(stay.cache("near"));

@@ -52,7 +52,6 @@ pub(crate) fn for_stampedes(with_scripts: bool) -> Vec<Peer> {
 
 fn peers(with_scripts: bool, cashews: Peer) -> Vec<Peer> {
     let mut peers = Vec::new();
-    #[cfg(feature = "near")]
     peers.push(rust("mainstay near", "mainstay-near", SHARED));
     peers.extend([
         rust("mainstay", "mainstay", SHARED),

@@ -50,7 +50,6 @@ enum Request {
 pub(crate) async fn serve(library: &str, url: &str, workload: &Path) -> Outcome<()> {
     let workload = Workload::read(workload)?;
     match library {
-        #[cfg(feature = "near")]
         "mainstay-near" => answer(libraries::Mainstay::near(url).await?, workload).await,
         "mainstay" => answer(libraries::Mainstay::open(url).await?, workload).await,
         "cached-near" => answer(libraries::Cached::near(url).await?, workload).await,

@@ -42,7 +42,6 @@ pub(crate) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     let client_cache = connection::with_client_cache(&url, 1_000).await?;
 
     let mut contestants = Vec::new();
-    #[cfg(feature = "near")]
     {
         let near = crate::near::raw(&stay, "bench")?;
         let read = async move || version(near.get(KEY).await?);

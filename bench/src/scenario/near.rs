@@ -55,7 +55,6 @@ async fn contestants(server: &Server, keys: &Arc<Vec<String>>) -> Outcome<Vec<Co
     }
 
     let mut contestants = Vec::new();
-    #[cfg(feature = "near")]
     {
         let stay = mainstay::Mainstay::connect(&server.url()).await?;
         let cache = crate::near::raw(&stay, "bench")?;

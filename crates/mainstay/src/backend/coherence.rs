@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::{Moment, nanos};
 
 /// One ordered stream of changes: a tracking connection to a node, or the process's own memory.
 ///
@@ -74,7 +74,7 @@ impl Mark {
     pub(crate) fn holds(&self, now: Moment, max_staleness: Duration) -> bool {
         let confirmed = self.lane.confirmed.load(Ordering::Acquire);
         self.lane.epoch.load(Ordering::Acquire) == self.epoch
-            && now.is_within(max_staleness, confirmed)
+            && now.as_nanos().saturating_sub(confirmed) <= nanos(max_staleness)
     }
 
     /// Whether both are of the same stretch of the same stream.

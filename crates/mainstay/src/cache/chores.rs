@@ -21,7 +21,8 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
     pub(super) fn note_near_hit(self: &Arc<Self>, text: &str, resident: &Arc<Resident<T>>) {
         let before = self.counters.add(Count::NearHit);
         if let Some(near) = &self.entries.near
-            && before % near.check_one_in == near.check_one_in - 1
+            // Never a division: this is on the way of every hit.
+            && before & near.check_mask == near.check_mask
         {
             self.check_later(text, resident, near.max_staleness);
         }

@@ -122,7 +122,10 @@ where
         }
     };
     // Before the loader begins: what is invalidated from here on may not be in its value.
-    let watermark = section.watermark().await;
+    let watermark = match &lease {
+        Some(_) => section.watermark().await,
+        None => Ok(None),
+    };
     let began = section.clock.now();
     let outcome = match &lease {
         Some(lease) => renewing(&section, &key, lease, call(&section, load)).await,

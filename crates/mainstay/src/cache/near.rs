@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::TIMER_LAG;
 use crate::error::{Error, Result};
 
 /// A near cache: decoded values in the process, told of every change.
@@ -29,7 +30,8 @@ use crate::error::{Error, Result};
 pub struct Near {
     pub(super) max_bytes: u64,
     pub(super) max_staleness: Duration,
-    pub(super) check_one_in: u64,
+    /// One hit of a power of two, less one.
+    pub(super) check_mask: u64,
 }
 
 impl Near {
@@ -41,7 +43,7 @@ impl Near {
         Self {
             max_bytes,
             max_staleness: Duration::from_secs(2),
-            check_one_in: 10_000,
+            check_mask: (1 << 13) - 1,
         }
     }
 
@@ -53,13 +55,20 @@ impl Near {
         }
     }
 
-    /// Compares one hit of so many with the store afterwards and counts those that should not
-    /// have been; default 10,000.
-    pub const fn check_one_in(self, check_one_in: u64) -> Self {
-        Self {
-            check_one_in,
-            ..self
-        }
+    /// Compares one hit of about so many with the store afterwards and counts those that should
+    /// not have been; the next power of two counts, default 8,192, 0 for none.
+    pub const fn check_one_in(self, hits: u64) -> Self {
+        let check_mask = match hits.checked_next_power_of_two() {
+            Some(power) if hits > 0 => power - 1,
+            _ => u64::MAX,
+        };
+        Self { check_mask, ..self }
+    }
+
+    /// The bound as it is checked on a hit, by a clock that may be late.
+    #[inline]
+    pub(super) fn bound(&self) -> Duration {
+        self.max_staleness.saturating_sub(TIMER_LAG)
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -69,11 +78,6 @@ impl Near {
         if self.max_staleness < Self::MIN_STALENESS {
             return Err(Error::invalid(
                 "max_staleness is shorter than 1 s: changes are confirmed four times a second",
-            ));
-        }
-        if self.check_one_in == 0 {
-            return Err(Error::invalid(
-                "check_one_in is zero: it must be at least 1",
             ));
         }
         Ok(())

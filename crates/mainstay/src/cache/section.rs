@@ -117,9 +117,9 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
     pub(super) fn near(&self, text: &str) -> Option<(Arc<Resident<T>>, Moment)> {
         let values = self.entries.values.as_ref()?;
         let resident = values.peek(text)?;
-        let now = self.clock.now();
-        let max_staleness = self.entries.near.as_ref()?.max_staleness;
-        (resident.is_coherent(now, max_staleness)
+        let now = self.clock.coarse();
+        let bound = self.entries.near.as_ref()?.bound();
+        (resident.is_coherent(now, bound)
             && now < resident.times().expires_at
             && resident.has_valid_tags(self.tag_changes()))
         .then_some((resident, now))

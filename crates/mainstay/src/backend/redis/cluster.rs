@@ -120,7 +120,7 @@ impl Cluster {
                 return outcome;
             };
             let Some((target, how)) = redirection(&failure) else {
-                if failure.may_pass() {
+                if failure.may_pass() || matches!(failure, Failure::Away(_)) {
                     self.refresh.notify_one();
                 }
                 return Err(failure);

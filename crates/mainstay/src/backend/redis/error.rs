@@ -9,6 +9,8 @@ use crate::error::{Error, ErrorKind};
 pub(crate) enum Failure {
     /// It never left this process: the link is down.
     Down(Option<RedisError>),
+    /// As before, and the last attempt to connect has failed: waiting a moment will not help.
+    Away(Option<RedisError>),
     /// It was handed to the connection, and no reply came.
     Lost(Option<RedisError>),
     /// The server replied that it did not execute it.
@@ -25,6 +27,7 @@ impl Failure {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Down(_) | Self::Lost(_) => true,
+            Self::Away(_) => false,
             Self::Answered(error) => classify(error) == ErrorKind::Unavailable,
         }
     }
@@ -32,7 +35,7 @@ impl Failure {
     /// The public error. `harmless` says that the command has no effect even if executed.
     pub(crate) fn into_error(self, harmless: bool) -> Error {
         match self {
-            Self::Down(cause) => {
+            Self::Down(cause) | Self::Away(cause) => {
                 with_cause(ErrorKind::Unavailable, "backend is not reachable", cause)
             }
             Self::Lost(cause) if harmless => with_cause(

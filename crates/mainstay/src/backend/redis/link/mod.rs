@@ -12,6 +12,7 @@ pub(crate) use dial::Dialer;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -148,6 +149,8 @@ impl LinkConfig {
 pub(crate) struct Link {
     state: watch::Receiver<LinkState>,
     given_up: watch::Sender<u64>,
+    /// Whether the node was silent, or the last attempt to connect has failed.
+    is_away: Arc<AtomicBool>,
     relocates: bool,
     supervisor: JoinHandle<()>,
 }
@@ -161,6 +164,7 @@ impl Link {
     ) -> Self {
         let (sender, state) = watch::channel(LinkState::Down(None));
         let given_up = watch::Sender::new(0);
+        let is_away = Arc::new(AtomicBool::new(false));
         let relocates = target.must_be_primary();
         let supervisor = supervisor::Supervisor {
             config,
@@ -169,10 +173,12 @@ impl Link {
             hooks,
             state: sender,
             given_up: given_up.subscribe(),
+            is_away: Arc::clone(&is_away),
         };
         Self {
             state,
             given_up,
+            is_away,
             relocates,
             supervisor: tokio::spawn(supervisor.run()),
         }
@@ -207,6 +213,9 @@ impl Link {
     pub(crate) fn connection(&self) -> Result<(u64, MultiplexedConnection), Failure> {
         match &*self.state.borrow() {
             LinkState::Up { epoch, connection } => Ok((*epoch, connection.clone())),
+            LinkState::Down(error) if self.is_away.load(Ordering::SeqCst) => {
+                Err(Failure::Away(error.clone()))
+            }
             LinkState::Down(error) => Err(Failure::Down(error.clone())),
         }
     }

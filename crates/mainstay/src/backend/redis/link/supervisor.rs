@@ -1,6 +1,7 @@
 //! Keeps one connection alive: dial, set up, publish, watch, start over.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, Value};
@@ -19,6 +20,7 @@ pub(super) struct Supervisor {
     pub(super) hooks: Arc<dyn Hooks>,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) given_up: watch::Receiver<u64>,
+    pub(super) is_away: Arc<AtomicBool>,
 }
 
 /// The driver's task; ends with its owner.
@@ -46,6 +48,7 @@ impl Supervisor {
                 Ok(Ok((connection, mut driver))) => {
                     epoch += 1;
                     backoff.reset();
+                    self.is_away.store(false, Ordering::SeqCst);
                     tracing::info!(role, epoch, "connected");
                     metrics::counter!("mainstay_link_connects_total", "role" => role).increment(1);
                     self.state.send_replace(LinkState::Up {
@@ -74,6 +77,7 @@ impl Supervisor {
         metrics::counter!("mainstay_link_failed_attempts_total", "role" => role).increment(1);
         // What was set up on the way is gone with it.
         self.hooks.on_down();
+        self.is_away.store(true, Ordering::SeqCst);
         self.state.send_replace(LinkState::Down(Some(error)));
     }
 
@@ -111,7 +115,11 @@ impl Supervisor {
                 match timeout(patience, self.hooks.heartbeat(&mut connection)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return error,
-                    Err(_elapsed) => return lost("heartbeat was not answered"),
+                    Err(_elapsed) => {
+                        // It is silent: whoever takes its connections may be so for long.
+                        self.is_away.store(true, Ordering::SeqCst);
+                        return lost("heartbeat was not answered");
+                    }
                 }
             }
         };

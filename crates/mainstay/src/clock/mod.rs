@@ -1,5 +1,8 @@
 //! Time, injected: the system's clocks, or one that a test moves by hand.
 
+#[cfg(target_os = "linux")]
+mod coarse;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,30 +14,42 @@ use tokio::sync::watch;
 ///
 /// Comparable only with moments of the same clock on the same machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(Duration);
+pub struct Moment {
+    /// Since the clock's start: enough for 584 years.
+    nanos: u64,
+}
 
 impl Moment {
     /// The moment `duration` later.
     #[must_use]
+    #[inline]
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
+        Self {
+            nanos: self.nanos.saturating_add(nanos(duration)),
+        }
     }
 
     /// How long this is after `earlier`; zero when it is not.
+    #[inline]
     pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
     }
 
-    /// Nanoseconds since the clock's start: enough for 584 years.
+    /// Nanoseconds since the clock's start.
+    #[inline]
     pub(crate) fn as_nanos(self) -> u64 {
-        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// Whether this is at most `length` after the moment of that many nanoseconds.
-    pub(crate) fn is_within(self, length: Duration, earlier_nanos: u64) -> bool {
-        u128::from(self.as_nanos().saturating_sub(earlier_nanos)) <= length.as_nanos()
+        self.nanos
     }
 }
+
+/// Whole nanoseconds; more than 584 years count as that.
+#[inline]
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How late the system's timer may be for [`Clock::coarse`] to be relied upon.
+pub const TIMER_LAG: Duration = Duration::from_millis(250);
 
 /// Where mainstay reads the time.
 ///
@@ -45,6 +60,15 @@ impl Moment {
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The current moment.
     fn now(&self) -> Moment;
+
+    /// A moment that is not before [`now`](Self::now) was, and at most a few ticks of the
+    /// system's timer after it, as cheap to read as it can be.
+    ///
+    /// May be behind by as long as the system's timer is late, which [`TIMER_LAG`] allows for.
+    #[inline]
+    fn coarse(&self) -> Moment {
+        self.now()
+    }
 
     /// Time since 1970-01-01 00:00 UTC.
     fn unix(&self) -> Duration;
@@ -69,8 +93,22 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
+    #[inline]
     fn now(&self) -> Moment {
-        Moment(Self::read(Self::MONOTONIC))
+        let time = rustix::time::clock_gettime(Self::MONOTONIC);
+        // The kernel's monotonic clocks start at zero.
+        let seconds = time.tv_sec.unsigned_abs();
+        Moment {
+            nanos: seconds * 1_000_000_000 + time.tv_nsec.unsigned_abs(),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[inline]
+    fn coarse(&self) -> Moment {
+        Moment {
+            nanos: coarse::boottime(),
+        }
     }
 
     fn unix(&self) -> Duration {
@@ -134,7 +172,9 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Moment {
-        Moment(*self.elapsed.borrow())
+        Moment {
+            nanos: nanos(*self.elapsed.borrow()),
+        }
     }
 
     fn unix(&self) -> Duration {
