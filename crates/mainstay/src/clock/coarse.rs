@@ -89,7 +89,9 @@ mod tests {
         };
         let before = looks.boottime();
         // As if the machine had slept for an hour since the last look.
-        looks.ahead.store(0_u64.wrapping_sub(HOUR), Ordering::SeqCst);
+        looks
+            .ahead
+            .store(0_u64.wrapping_sub(HOUR), Ordering::SeqCst);
         looks.wall_ahead.fetch_sub(HOUR, Ordering::SeqCst);
         assert!(looks.boottime() >= before);
     }
