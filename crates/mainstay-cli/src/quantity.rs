@@ -27,6 +27,11 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected a number of bytes above 0, such as 4096, 64KiB or 1MiB".to_owned())
 }
 
+/// As [`bytes`], and 0 for none.
+pub(crate) fn bytes_or_none(text: &str) -> Result<usize, String> {
+    if text == "0" { Ok(0) } else { bytes(text) }
+}
+
 /// A duration for people, rounded so that it stays short: `4m 59s`, `250ms`.
 pub(crate) fn for_people(duration: Duration) -> String {
     let rounded = if duration >= Duration::from_secs(1) {

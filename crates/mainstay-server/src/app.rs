@@ -10,6 +10,7 @@ use mainstay::session::Sessions;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::caches::Caches;
 use crate::{Config, ServeError};
 
 /// Shared by all requests; cheap to clone.
@@ -18,6 +19,7 @@ pub(crate) struct App(Arc<Parts>);
 
 pub(crate) struct Parts {
     pub(crate) stay: Mainstay,
+    pub(crate) caches: Caches,
     pub(crate) sessions: Sessions<Value>,
     pub(crate) limiters: BTreeMap<String, Limiter>,
     pub(crate) config: Config,
@@ -49,8 +51,10 @@ impl App {
             .iter()
             .map(|policy| (policy.name().to_string(), stay.limiter(policy.clone())))
             .collect();
+        let caches = Caches::new(stay.clone(), config.near_cache_bytes);
         Ok(Self(Arc::new(Parts {
             stay,
+            caches,
             sessions,
             limiters,
             config,

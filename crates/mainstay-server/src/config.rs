@@ -24,6 +24,9 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Longest request body: 1 MiB.
     pub max_body_bytes: usize,
+    /// What the near caches of all caches together may take in this process, shared out equally
+    /// among 64: 64 MiB. Below 4 MiB there are none.
+    pub near_cache_bytes: usize,
     /// Until a request is answered with `timeout`: 10 s. A lock's `wait` comes on top; a stream
     /// has it until it starts.
     pub request_timeout: Duration,
@@ -45,6 +48,7 @@ impl Default for Config {
             api_keys: Vec::new(),
             allowed_hosts: Vec::new(),
             max_body_bytes: 1 << 20,
+            near_cache_bytes: 64 << 20,
             request_timeout: Duration::from_secs(10),
             max_connections: const { NonZeroUsize::new(10_000).expect("invariant: not zero") },
             drain: Duration::from_secs(10),

@@ -22,6 +22,7 @@
 mod api_key;
 mod app;
 mod bind;
+mod caches;
 mod config;
 mod connection;
 mod error;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::logging::LogFormat;
-use crate::quantity::{bytes, duration};
+use crate::quantity::{bytes, bytes_or_none, duration};
 use crate::signals::{self, Signals};
 
 /// How long the start waits for the backend before it goes on without.
@@ -58,6 +58,9 @@ pub(crate) struct Serve {
     /// Largest request body
     #[arg(long, default_value = "1MiB", value_name = "BYTES", value_parser = bytes)]
     max_body: usize,
+    /// What caches keep in this process, all together; 0 for nothing
+    #[arg(long, default_value = "64MiB", value_name = "BYTES", value_parser = bytes_or_none)]
+    near_cache: usize,
     /// Most connections at a time; more wait
     #[arg(long, default_value = "10000", value_name = "COUNT")]
     max_connections: NonZeroUsize,
@@ -117,6 +120,7 @@ impl Serve {
         };
         config.allowed_hosts.clone_from(&self.allowed_hosts);
         config.max_body_bytes = self.max_body;
+        config.near_cache_bytes = self.near_cache;
         config.max_connections = self.max_connections;
         config.drain = self.drain;
         Ok(config)

@@ -14,7 +14,12 @@ GET    /livez                            200 while the process runs
 GET    /readyz?verbose                   200 while the backend answers
 GET    /metrics                          Prometheus
 
-GET PUT DELETE /v1/cache/{cache}/{key}   the body is the value; PUT takes ?ttl=60s
+GET PUT DELETE /v1/cache/{cache}/{key}   the body is the value; PUT takes ?ttl=60s and Mainstay-Tag
+POST   /v1/cache/{cache}/{key}:acquire   {\"lease\"}: 200 value, 201 lease, 202 wait
+POST   /v1/cache/{cache}/{key}:fill      Mainstay-Lease; the body is the value
+POST   /v1/cache/{cache}/{key}:give-up   {\"lease\",\"reason\"}
+POST   /v1/cache/{cache}:invalidate      {\"keys\",\"tags\",\"all\"}
+GET    /v1/cache/{cache}:stats           hits, loads, waits
 POST   /v1/sessions                      {\"user\",\"data\",\"idle\",\"absolute\"}
 GET DELETE /v1/sessions/current          Authorization: Bearer ID
 GET DELETE /v1/users/{user}/sessions     list them; log out everywhere

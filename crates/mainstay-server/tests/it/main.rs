@@ -4,6 +4,8 @@
 
 mod access;
 mod cache;
+mod cache_lease;
+mod cache_whole;
 mod connections;
 mod events;
 mod limits;

@@ -25,7 +25,7 @@ async fn an_unknown_route_is_a_problem() {
 async fn a_wrong_method_says_which_are_allowed() {
     let server = Server::start().await;
     for (method, path, allowed) in [
-        (Method::POST, "/v1/cache/c/k", "GET,HEAD,PUT,DELETE"),
+        (Method::PATCH, "/v1/cache/c/k", "GET,HEAD,PUT,DELETE,POST"),
         (Method::GET, "/v1/locks/a:acquire", "POST"),
         (Method::PUT, "/v1/sessions/current", "GET,HEAD,DELETE"),
         (Method::DELETE, "/livez", "GET,HEAD"),

@@ -84,14 +84,26 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
         })
     }
 
-    /// What is known under a key: a value, that there is none, or nothing. Asks the store.
-    /// Cancel safe.
+    /// What is known under a key: a value, that there is none, or nothing. Cancel safe.
     ///
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn lookup(&self, key: impl AsKey) -> Result<Lookup<T>> {
         let section = self.section();
-        let found = section.inspect(&key.key_text()?).await?;
+        let text = key.key_text()?;
+        let found = match self.0.near_hit(&text) {
+            Some((resident, _)) => Found::Entry(resident),
+            None => {
+                section.report();
+                let found = if section.entries.values.is_some() {
+                    section.read(&text).await?
+                } else {
+                    section.inspect(&text).await?
+                };
+                self.0.if_fresh(&text, &found);
+                found
+            }
+        };
         let now = section.clock.now();
         let Found::Entry(resident) = found else {
             return Ok(Lookup::Miss);

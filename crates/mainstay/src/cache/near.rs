@@ -38,6 +38,9 @@ impl Near {
     /// The shortest bound that heartbeats can hold up.
     pub const MIN_STALENESS: Duration = Duration::from_secs(1);
 
+    /// The least that is worth keeping.
+    pub const MIN_BYTES: u64 = 64 << 10;
+
     /// Keeps at most about `max_bytes`, counted by the entries' encoded size; at least 64 KiB.
     pub const fn new(max_bytes: u64) -> Self {
         Self {
@@ -72,7 +75,7 @@ impl Near {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        if self.max_bytes < 64 << 10 {
+        if self.max_bytes < Self::MIN_BYTES {
             return Err(Error::invalid("near cache is smaller than 64 KiB"));
         }
         if self.max_staleness < Self::MIN_STALENESS {
