@@ -1,52 +1,43 @@
-//! What stands in the parentheses of the attribute.
+//! The arguments of the attribute.
 
 use proc_macro2::Span;
+use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, Ident, Result, Token, bracketed, parenthesized, token};
+use syn::{Error, Expr, Ident, Result, Token, parenthesized};
 
-const KNOWN: &str = "cache, key, with, optional";
-
-/// `cache = EXPR, key = EXPR | [EXPR, ..], with(NAME = EXPR, ..), optional`
+/// What stands in `#[mainstay::cached(…)]`.
 pub(crate) struct Arguments {
     pub(crate) cache: Expr,
     pub(crate) key: Vec<Expr>,
-    pub(crate) with: Vec<Binding>,
     pub(crate) optional: bool,
+    pub(crate) with: Vec<Handed>,
 }
 
-/// `NAME = EXPR` of `with`.
-pub(crate) struct Binding {
+/// One `name = value` of `with(…)`: what the loader gets besides the function's arguments.
+pub(crate) struct Handed {
     pub(crate) name: Ident,
     pub(crate) value: Expr,
 }
 
-impl Parse for Binding {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let name = input.parse()?;
-        input.parse::<Token![=]>()?;
-        let value = input.parse()?;
-        Ok(Self { name, value })
-    }
-}
-
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let (mut cache, mut key, mut with, mut optional) = (None, None, Vec::new(), false);
+        let mut cache = None;
+        let mut key = None;
+        let mut optional = None;
+        let mut with = None;
         while !input.is_empty() {
-            let name: Ident = input.parse()?;
+            let name = input.call(Ident::parse_any)?;
             match name.to_string().as_str() {
-                "cache" => set(&name, &mut cache, after_equals(input)?)?,
-                "key" => set(&name, &mut key, parts(input)?)?,
-                "with" => {
-                    let bindings;
-                    parenthesized!(bindings in input);
-                    let parsed = Punctuated::<Binding, Token![,]>::parse_terminated(&bindings)?;
-                    with.extend(parsed);
-                }
-                "optional" => optional = true,
-                _ => {
-                    let message = format!("unknown argument `{name}`: known are {KNOWN}");
+                "cache" => set(&mut cache, &name, value(input)?)?,
+                "key" => set(&mut key, &name, parts(value(input)?)?)?,
+                "optional" => set(&mut optional, &name, ())?,
+                "with" => set(&mut with, &name, handed(input)?)?,
+                unknown => {
+                    let message = format!(
+                        "unknown argument `{unknown}`: there are `cache = …`, `key = …`, \
+                         `optional` and `with(…)`"
+                    );
                     return Err(Error::new(name.span(), message));
                 }
             }
@@ -54,44 +45,75 @@ impl Parse for Arguments {
                 input.parse::<Token![,]>()?;
             }
         }
-        let missing = |what: &str| {
-            let message =
-                format!("`{what}` is missing: write #[mainstay::cached(cache = users, key = id)]");
-            Error::new(Span::call_site(), message)
-        };
+        let (cache, key) = required(cache, key)?;
         Ok(Self {
-            cache: cache.ok_or_else(|| missing("cache"))?,
-            key: key.ok_or_else(|| missing("key"))?,
-            with,
-            optional,
+            cache,
+            key,
+            optional: optional.is_some(),
+            with: with.unwrap_or_default(),
         })
     }
 }
 
-fn set<V>(name: &Ident, slot: &mut Option<V>, value: V) -> Result<()> {
-    if slot.replace(value).is_some() {
-        return Err(Error::new(name.span(), format!("`{name}` is given twice")));
+impl Parse for Handed {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        Ok(Self {
+            name: input.parse()?,
+            value: value(input)?,
+        })
     }
-    Ok(())
 }
 
-fn after_equals(input: ParseStream<'_>) -> Result<Expr> {
+fn set<T>(argument: &mut Option<T>, name: &Ident, value: T) -> Result<()> {
+    match argument.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Error::new(
+            name.span(),
+            format!("`{name}` is there twice: keep one"),
+        )),
+    }
+}
+
+fn value(input: ParseStream<'_>) -> Result<Expr> {
     input.parse::<Token![=]>()?;
     input.parse()
 }
 
-/// One part of a key, or several in brackets.
-fn parts(input: ParseStream<'_>) -> Result<Vec<Expr>> {
-    input.parse::<Token![=]>()?;
-    if !input.peek(token::Bracket) {
-        return Ok(vec![input.parse()?]);
+fn handed(input: ParseStream<'_>) -> Result<Vec<Handed>> {
+    let inner;
+    parenthesized!(inner in input);
+    let handed = Punctuated::<Handed, Token![,]>::parse_terminated(&inner)?;
+    Ok(handed.into_iter().collect())
+}
+
+/// The parts of the key: those of `[a, b]`, or the one that stands alone.
+fn parts(key: Expr) -> Result<Vec<Expr>> {
+    match key {
+        Expr::Array(parts) if parts.elems.is_empty() => Err(Error::new_spanned(
+            parts,
+            "a key has at least one part: for one value in all, name it, as in `key = \"all\"`",
+        )),
+        Expr::Array(parts) => Ok(parts.elems.into_iter().collect()),
+        Expr::Tuple(tuple) => Err(Error::new_spanned(
+            tuple,
+            "write the parts of the key in brackets: `key = [a, b]`",
+        )),
+        part => Ok(vec![part]),
     }
-    let inside;
-    let bracket = bracketed!(inside in input);
-    let parts = Punctuated::<Expr, Token![,]>::parse_terminated(&inside)?;
-    if parts.is_empty() {
-        let message = "a key has at least one part: write key = [tenant, id]";
-        return Err(Error::new(bracket.span.join(), message));
-    }
-    Ok(parts.into_iter().collect())
+}
+
+fn required<C, K>(cache: Option<C>, key: Option<K>) -> Result<(C, K)> {
+    let missing = match (cache, key) {
+        (Some(cache), Some(key)) => return Ok((cache, key)),
+        (None, Some(_)) => "`cache = …` is missing: the cache that the values are kept in",
+        (Some(_), None) => {
+            "`key = …` is missing: all that the value depends on, as in `key = id` or \
+             `key = [tenant, id]`"
+        }
+        (None, None) => {
+            "`cache = …` and `key = …` are missing, as in \
+             `#[mainstay::cached(cache = users, key = id)]`"
+        }
+    };
+    Err(Error::new(Span::call_site(), missing))
 }

@@ -1,96 +1,72 @@
-//! What the annotated function must be, and which of its parameters its body borrows.
+//! What the function has to look like.
 
 use syn::visit::{self, Visit};
-use syn::{Error, Expr, FnArg, Ident, ItemFn, Pat, Result, ReturnType, Type};
+use syn::{Error, Result, ReturnType, Signature, Type, TypeImplTrait};
 
-/// Refuses a function whose body cannot be a loader.
-pub(crate) fn check(function: &ItemFn) -> Result<()> {
-    let signature = &function.sig;
-    if signature.asyncness.is_none() {
-        let message = "a cached function is async: its body becomes the loader of the cache";
-        return Err(Error::new_spanned(signature.fn_token, message));
+/// Types that are seen to be no `Result`. Any other name may be an alias of one.
+const NO_RESULTS: [&str; 23] = [
+    "Arc", "Box", "Cow", "HashMap", "Option", "Pin", "Rc", "String", "Vec", "bool", "char", "f32",
+    "f64", "i8", "i16", "i32", "i64", "isize", "str", "u8", "u16", "u32", "u64",
+];
+
+/// The type that the function returns, if a cached one can have this signature.
+pub(crate) fn returned(signature: &Signature) -> Result<&Type> {
+    if let Some(constness) = &signature.constness {
+        let message = "a cached function asks its cache when it is called: remove `const`";
+        return Err(Error::new_spanned(constness, message));
     }
     if let Some(unsafety) = &signature.unsafety {
-        return Err(Error::new_spanned(
-            unsafety,
-            "a cached function cannot be unsafe",
-        ));
+        let message = "a cached function cannot be `unsafe`, as its body runs in a task of the \
+                       cache: remove it, and mark what is unsafe in the body";
+        return Err(Error::new_spanned(unsafety, message));
     }
-    returned(function).map(drop)
+    if signature.asyncness.is_none() {
+        let message = "a cached function waits for its cache: make it an `async fn`";
+        return Err(Error::new_spanned(signature.fn_token, message));
+    }
+    result(signature)
 }
 
-/// What the function returns: a `Result`.
-pub(crate) fn returned(function: &ItemFn) -> Result<&Type> {
-    let wrong = "a cached function returns a Result: what its body fails with, and what the cache \
-                 itself may fail with";
-    let ReturnType::Type(_, returned) = &function.sig.output else {
-        return Err(Error::new_spanned(&function.sig.ident, wrong));
+fn result(signature: &Signature) -> Result<&Type> {
+    let message = "a cached function returns a `Result<T, E>`, as its cache may fail: \
+                   `E` is made from a `mainstay::Error`";
+    let ReturnType::Type(_, returned) = &signature.output else {
+        return Err(Error::new(signature.ident.span(), message));
     };
-    match &**returned {
-        Type::Path(path)
-            if path
-                .path
-                .segments
-                .last()
-                .is_some_and(|s| s.ident == "Result") =>
-        {
-            Ok(returned)
-        }
-        _ => Err(Error::new_spanned(returned, wrong)),
+    if !may_be_result(returned) {
+        return Err(Error::new_spanned(returned, message));
     }
-}
-
-/// Refuses a body that uses what it would have to borrow: `self`, or a parameter that is a
-/// reference and is not bound anew by `with`.
-pub(crate) fn check_borrows(function: &ItemFn, bound: &[&Ident]) -> Result<()> {
-    let mut borrowed = Vec::new();
-    for input in &function.sig.inputs {
-        match input {
-            FnArg::Receiver(receiver) => borrowed.push(Ident::from(receiver.self_token)),
-            FnArg::Typed(parameter) => {
-                if let (Pat::Ident(pattern), Type::Reference(_)) = (&*parameter.pat, &*parameter.ty)
-                    && !bound.contains(&&pattern.ident)
-                {
-                    borrowed.push(pattern.ident.clone());
-                }
-            }
-        }
-    }
-    let mut uses = Uses {
-        of: &borrowed,
-        first: None,
-    };
-    uses.visit_block(&function.block);
-    match uses.first {
-        None => Ok(()),
-        Some(name) => Err(Error::new(
-            name.span(),
-            format!(
-                "the body runs in a task of the cache and cannot borrow `{name}`: bind what it \
-                 needs, as in with(db = self.db.clone())"
-            ),
+    let mut opaque = Opaque(None);
+    opaque.visit_type(returned);
+    match opaque.0 {
+        None => Ok(returned),
+        Some(found) => Err(Error::new_spanned(
+            found,
+            "a cached value needs a type with a name: `impl Trait` has none",
         )),
     }
 }
 
-/// The first use of one of some names.
-struct Uses<'a> {
-    of: &'a [Ident],
-    first: Option<Ident>,
+fn may_be_result(returned: &Type) -> bool {
+    match returned {
+        Type::Group(group) => may_be_result(&group.elem),
+        Type::Paren(paren) => may_be_result(&paren.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .is_some_and(|last| !NO_RESULTS.iter().any(|name| last.ident == name)),
+        Type::Macro(_) => true,
+        _ => false,
+    }
 }
 
-impl<'ast> Visit<'ast> for Uses<'_> {
-    fn visit_expr(&mut self, expression: &'ast Expr) {
-        if let Expr::Path(path) = expression
-            && let Some(name) = path.path.get_ident()
-            && self.of.contains(name)
-        {
-            self.first.get_or_insert_with(|| name.clone());
-        }
-        visit::visit_expr(self, expression);
-    }
+/// Finds an `impl Trait`.
+struct Opaque<'a>(Option<&'a TypeImplTrait>);
 
-    fn visit_item(&mut self, _item: &'ast syn::Item) {
-        // Another function's names are its own.
+impl<'a> Visit<'a> for Opaque<'a> {
+    fn visit_type_impl_trait(&mut self, found: &'a TypeImplTrait) {
+        self.0.get_or_insert(found);
+        visit::visit_type_impl_trait(self, found);
     }
 }

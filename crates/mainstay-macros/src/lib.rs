@@ -1,20 +1,15 @@
-//! `#[mainstay::cached]`: the body of a function as the loader of a cache.
-//!
-//! Used through the library, which documents it.
+//! The attribute macro of `mainstay`, which re-exports it as `mainstay::cached` and documents it
+//! there.
 
 mod arguments;
+mod body;
 mod expand;
 mod function;
 
 use proc_macro::TokenStream;
-use syn::parse_macro_input;
 
-/// See `mainstay::cached`.
+/// Cancel safe, as the cache's call is: the load goes on without the caller.
 #[proc_macro_attribute]
 pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let arguments = parse_macro_input!(arguments as arguments::Arguments);
-    let function = parse_macro_input!(item as syn::ItemFn);
-    expand::expand(&arguments, function)
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    expand::cached(arguments.into(), &item.into()).into()
 }

@@ -63,6 +63,8 @@ pub mod pubsub;
 pub mod ratelimit;
 pub mod session;
 
+#[cfg(feature = "macros")]
+mod cached;
 mod client;
 mod error;
 mod key;
@@ -72,52 +74,11 @@ mod ttl;
 #[cfg(feature = "redis")]
 #[doc(hidden)]
 pub use backend::redis::raw_link;
+#[cfg(feature = "macros")]
+pub use cached::cached;
 pub use client::{Mainstay, Options};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use key::{AsKey, Key, Name, Namespace, StoreKey};
-/// Makes the body of an async function the loader of a cache.
-///
-/// `cache` is an expression for a [`Cache`](cache::Cache), evaluated once a call; `key` one part of
-/// a [`key!`], or several in brackets. The function calls
-/// [`get_or_load`](cache::Cache::get_or_load), or with `optional`
-/// [`get_or_load_optional`](cache::Cache::get_or_load_optional): the body runs only when the value
-/// is missing, once for all callers.
-///
-/// The body runs in a task of the cache. Parameters are moved into it; what it needs of `self` or
-/// behind a reference is bound by `with(name = expression, ..)` before. The function returns a
-/// `Result<T, E>`, where `E` can be made from [`Error`] and is an error that the loader may fail
-/// with.
-///
-/// ```
-/// use mainstay::{Mainstay, cache::Cache};
-///
-/// #[derive(Clone)]
-/// struct Db;
-///
-/// struct Users {
-///     names: Cache<String>,
-///     db: Db,
-/// }
-///
-/// impl Users {
-///     /// The name of a user.
-///     #[mainstay::cached(cache = self.names, key = [tenant, id], with(db = self.db.clone()))]
-///     async fn name(&self, tenant: String, id: u64) -> mainstay::Result<String> {
-///         let Db = db; // a real one is asked here
-///         Ok(format!("user {id} of {tenant}"))
-///     }
-/// }
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> mainstay::Result<()> {
-/// let users = Users { names: Mainstay::memory().cache("names").build()?, db: Db };
-/// assert_eq!(users.name("acme".to_owned(), 7).await?, "user 7 of acme");
-/// assert_eq!(users.names.get(mainstay::key!["acme", 7]?).await?.as_deref(), Some("user 7 of acme"));
-/// # Ok(())
-/// # }
-/// ```
-#[cfg(feature = "macros")]
-pub use mainstay_macros::cached;
 pub use ttl::Ttl;
 
 /// The README's example runs with the documentation's own.
