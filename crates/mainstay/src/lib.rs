@@ -85,3 +85,8 @@ pub use ttl::Ttl;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The guide's examples, as well.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/cache.md")]
+struct CacheGuide;

@@ -85,7 +85,9 @@ pub trait CacheStore: Send + Sync {
     /// least `ttl`.
     async fn create_tag(&self, tag: &StoreKey, generation: u64, ttl: Ttl) -> Result<u64>;
 
-    /// Raises the generation of a tag that has a smaller one, and keeps its TTL.
+    /// Raises the generation of a tag that has a smaller one, and keeps its TTL. One that has none
+    /// has this one for [`RAISED_FOR`]: a load that this overtakes must not make it anew with its
+    /// own.
     async fn raise_tag(&self, tag: &StoreKey, generation: u64) -> Result<()>;
 
     /// Adds to counters that live for a day after they were last added to.
@@ -97,6 +99,10 @@ pub trait CacheStore: Send + Sync {
     /// Who is told of changes.
     fn watchers(&self) -> &Arc<Watchers>;
 }
+
+/// How long a tag that no entry carries remembers that it was invalidated: longer than the two
+/// calls of 5 min may take in which a load finds it missing and makes it.
+pub const RAISED_FOR: Duration = Duration::from_mins(15);
 
 /// Where an entry says whether it is fresh; see [`CacheStore::expire`].
 pub const STALE_AT: usize = 3;

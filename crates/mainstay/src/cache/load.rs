@@ -332,7 +332,6 @@ fn note<T>(section: &Section<T>, filled: Result<Fill>) {
     match filled {
         Ok(Fill::Stored) => {}
         Ok(Fill::Superseded) => {
-            section.counters.add(Count::Superseded);
             tracing::debug!(cache = %section.name, "loaded value was outdated: not stored");
         }
         Err(error) => {

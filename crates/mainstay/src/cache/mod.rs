@@ -35,6 +35,9 @@
 //! # }
 //! ```
 //!
+//! What a service has to do so that this holds, and what can still go wrong, is in the guide,
+//! `docs/guide/cache.md` of the repository.
+//!
 //! # Metrics
 //! `mainstay_cache_hits_total{cache, tier=near|remote}`, and with the label `cache` alone
 //! `mainstay_cache_` followed by `misses`, `loads`, `load_failures`, `waits`, `stale_served`,

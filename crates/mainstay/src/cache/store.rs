@@ -136,6 +136,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         let sealed = match self.prepare(value, making).await {
             Ok(Some(sealed)) => sealed,
             Ok(None) => {
+                self.counters.add(Count::Superseded);
                 self.store.forfeit(&key, lease, None).await?;
                 return Ok(Fill::Superseded);
             }
@@ -144,7 +145,14 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
                 return Err(error);
             }
         };
-        self.store.fill(&key, lease, sealed.bytes, sealed.ttl).await
+        let filled = self
+            .store
+            .fill(&key, lease, sealed.bytes, sealed.ttl)
+            .await?;
+        if filled == Fill::Superseded {
+            self.counters.add(Count::Superseded);
+        }
+        Ok(filled)
     }
 
     async fn prepare(&self, value: Option<&T>, making: &Making<'_>) -> Result<Option<Sealed>> {
@@ -175,7 +183,6 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         };
         let named = self.tags_of(value, making.options)?;
         let Some(tags) = tags.stamp(named, watermark, kept).await? else {
-            self.counters.add(Count::Superseded);
             return Ok(None);
         };
         let header = Header {

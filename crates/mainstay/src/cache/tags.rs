@@ -5,7 +5,8 @@
 //! it raises the tag. A load that began at watermark `w` may carry a tag whose generation is at
 //! most `w`: nothing has invalidated it since the load began. So tags may be chosen from the value
 //! that was loaded. A tag that is missing in the store, never made or evicted, makes every entry
-//! that carries it invalid; it is made anew only while the watermark still stands at `w`.
+//! that carries it invalid; it is made anew only while the watermark still stands at `w`. Between
+//! that look and the making it may be invalidated: it then has the later generation already.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -132,7 +132,7 @@ mod tests {
             message.as_deref(),
             Some(
                 "unknown url parameter \"ttl\": allowed are \
-                 connect_timeout, command_timeout, retries, namespace"
+                 connect_timeout, command_timeout, retries, namespace, invalidation"
             )
         );
     }

@@ -176,9 +176,11 @@ impl<T: AsKey + ?Sized> AsKey for &T {
 /// ```
 #[macro_export]
 macro_rules! key {
-    ($($part:expr),+ $(,)?) => {
-        $crate::Key::from_parts(&[$(&$part as &dyn ::std::fmt::Display),+])
-    };
+    ($($part:expr),+ $(,)?) => {{
+        // Bound to a name: the parts must not live on while a call with this key is awaited.
+        let key = $crate::Key::from_parts(&[$(&$part as &dyn ::std::fmt::Display),+]);
+        key
+    }};
 }
 
 #[cfg(test)]
@@ -193,6 +195,16 @@ mod tests {
             Key::new("a%3Ab").map(|k| k.0).ok(),
             Key::new("a:b").map(|k| k.0).ok()
         );
+    }
+
+    #[test]
+    fn a_call_with_a_key_made_in_place_can_move_between_threads() {
+        fn between_threads(_: impl Send) {}
+        let id = std::hint::black_box(7);
+        between_threads(async move {
+            std::future::ready(key!["customer", id]?).await;
+            Ok::<_, Error>(())
+        });
     }
 
     #[test]

@@ -3,11 +3,27 @@
 use futures_util::future::join_all;
 use mainstay_testkit::fixture::{Flavor, Server, eventually};
 
-use super::super::{BOUND, extent, on_both_flavors, worker::Worker};
-use super::{STALENESS, info_number, keys};
+use super::super::{BOUND, connect, extent, on_both_flavors, worker::Worker};
+use super::{STALENESS, info_number, keys, numbers};
 
 on_both_flavors! {
     t10_one_tag_of_many_entries_is_invalidated_at_once_and_for_good
+    a_tag_that_nobody_carries_remembers_for_a_while_that_it_was_invalidated
+}
+
+/// A load may have found the tag missing, and be about to make it.
+async fn a_tag_that_nobody_carries_remembers_for_a_while_that_it_was_invalidated(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let numbers = numbers(&connect(&server.url()).await);
+    numbers.invalidate_tags(["unused"]).await.unwrap();
+    let tag = server.command(&["GET", "tag:numbers:unused"]).await;
+    let watermark = server.command(&["GET", "tags:numbers"]).await;
+    assert_eq!(tag.text(), watermark.text());
+    let left = server
+        .command(&["TTL", "tag:numbers:unused"])
+        .await
+        .integer();
+    assert!((600..=900).contains(&left), "{left} s");
 }
 
 async fn t10_one_tag_of_many_entries_is_invalidated_at_once_and_for_good(flavor: Flavor) {

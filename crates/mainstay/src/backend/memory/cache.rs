@@ -14,8 +14,8 @@ use super::epoch::next_number;
 use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{
-    Acquired, Attempt, CacheStore, Fill, Lane, Lease, LeaseId, LoadFailure, STALE, STALE_AT,
-    Sighting, Stored, Watchers,
+    Acquired, Attempt, CacheStore, Fill, Lane, Lease, LeaseId, LoadFailure, RAISED_FOR, STALE,
+    STALE_AT, Sighting, Stored, Watchers,
 };
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
@@ -382,10 +382,11 @@ impl CacheStore for MemoryCache {
 
     async fn raise_tag(&self, tag: &StoreKey, generation: u64) -> Result<()> {
         let _leases = self.stripe(tag);
-        if let Some((current, expires_at)) = self.number(self.clock.now(), tag)
-            && current < generation
-        {
-            self.store_number(tag, generation, expires_at);
+        let now = self.clock.now();
+        match self.number(now, tag) {
+            Some((current, _)) if current >= generation => {}
+            Some((_, expires_at)) => self.store_number(tag, generation, expires_at),
+            None => self.store_number(tag, generation, now.after(RAISED_FOR)),
         }
         Ok(())
     }
@@ -457,6 +458,23 @@ mod tests {
         assert_eq!(cache.entries.len(), 1);
         assert_eq!(cache.get(&key("k")).await.unwrap(), None);
         assert_eq!(cache.entries.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_tag_that_was_invalidated_before_it_is_made_has_the_later_generation() {
+        let (cache, clock) = cache();
+        let (counter, tag) = (key("counter"), key("tag"));
+        let seen_by_load = cache.watermark(&counter).await.unwrap();
+        let invalidated = cache.advance(&counter).await.unwrap();
+        cache.raise_tag(&tag, invalidated).await.unwrap();
+        let made = cache
+            .create_tag(&tag, seen_by_load, minute())
+            .await
+            .unwrap();
+        assert!(seen_by_load < invalidated);
+        assert_eq!(made, invalidated);
+        clock.advance(RAISED_FOR);
+        assert_eq!(cache.get(&tag).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -14,8 +14,8 @@ use super::script::Script;
 use super::tracked::Tracked;
 use super::{reply, script};
 use crate::backend::{
-    Acquired, Attempt, CacheStore, Fill, Lease, LeaseId, LoadFailure, STALE, STALE_AT, Sighting,
-    Stored, Watchers,
+    Acquired, Attempt, CacheStore, Fill, Lease, LeaseId, LoadFailure, RAISED_FOR, STALE, STALE_AT,
+    Sighting, Stored, Watchers,
 };
 use crate::error::Result;
 use crate::key::StoreKey;
@@ -311,8 +311,9 @@ impl CacheStore for RedisCache {
     }
 
     async fn raise_tag(&self, tag: &StoreKey, generation: u64) -> Result<()> {
-        let generation = generation.to_string();
-        self.change(&script::CACHE_TAG_RAISE, tag, &[generation.as_bytes()])
+        let (generation, ttl) = (generation.to_string(), millis(Ttl::new(RAISED_FOR)?));
+        let arguments = [generation.as_bytes(), ttl.as_bytes()];
+        self.change(&script::CACHE_TAG_RAISE, tag, &arguments)
             .await?;
         Ok(())
     }
