@@ -74,21 +74,25 @@ pub trait CacheStore: Send + Sync {
     /// Starts the TTL of an entry anew; false if there is none.
     async fn touch(&self, key: &StoreKey, ttl: Ttl) -> Result<bool>;
 
-    /// The number of the latest [`advance`](Self::advance); at least the server's clock in
-    /// microseconds when there was none or it is forgotten.
+    /// The number of the latest [`invalidate_tag`](Self::invalidate_tag) with this counter; at least
+    /// the server's clock in microseconds when there was none or it is forgotten.
     async fn watermark(&self, counter: &StoreKey) -> Result<u64>;
 
-    /// Raises a watermark and returns the new number, larger than all before.
-    async fn advance(&self, counter: &StoreKey) -> Result<u64>;
+    /// The generation of a tag. One that has none gets `watermark`, provided that this still is the
+    /// counter's number; `None` when it is not. The tag then lives for at least `ttl`.
+    ///
+    /// Counter and tag share a slot, here and below.
+    async fn create_tag(
+        &self,
+        counter: &StoreKey,
+        tag: &StoreKey,
+        watermark: u64,
+        ttl: Ttl,
+    ) -> Result<Option<u64>>;
 
-    /// The generation of a tag; `generation` becomes it when it has none. It then lives for at
-    /// least `ttl`.
-    async fn create_tag(&self, tag: &StoreKey, generation: u64, ttl: Ttl) -> Result<u64>;
-
-    /// Raises the generation of a tag that has a smaller one, and keeps its TTL. One that has none
-    /// has this one for [`RAISED_FOR`]: a load that this overtakes must not make it anew with its
-    /// own.
-    async fn raise_tag(&self, tag: &StoreKey, generation: u64) -> Result<()>;
+    /// Advances the counter, to a number larger than all before, and gives it to the tag as its
+    /// generation. A tag that has none stays without: nothing that carries it is valid.
+    async fn invalidate_tag(&self, counter: &StoreKey, tag: &StoreKey) -> Result<()>;
 
     /// Adds to counters that live for a day after they were last added to.
     async fn count(&self, counters: &StoreKey, added: &[(&'static str, u64)]) -> Result<()>;
@@ -99,10 +103,6 @@ pub trait CacheStore: Send + Sync {
     /// Who is told of changes.
     fn watchers(&self) -> &Arc<Watchers>;
 }
-
-/// How long a tag that no entry carries remembers that it was invalidated: longer than the two
-/// calls of 5 min may take in which a load finds it missing and makes it.
-pub const RAISED_FOR: Duration = Duration::from_mins(15);
 
 /// Where an entry says whether it is fresh; see [`CacheStore::expire`].
 pub const STALE_AT: usize = 3;

@@ -19,8 +19,8 @@ pub(crate) mod memory;
 pub(crate) mod redis;
 
 pub use cache::{
-    Acquired, Attempt, CacheStore, Entry, Fill, Lease, LeaseId, LoadFailure, RAISED_FOR, STALE,
-    STALE_AT, Sighting, Stored,
+    Acquired, Attempt, CacheStore, Entry, Fill, Lease, LeaseId, LoadFailure, STALE, STALE_AT,
+    Sighting, Stored,
 };
 pub use channel::{ChannelStore, Delivery, GapReason, Subscription};
 pub use coherence::{Lane, Mark, Watcher, Watchers};

@@ -1,12 +1,12 @@
 //! Generations of tags: one number a tag, which an invalidation raises.
 //!
 //! An entry carries the generations that its tags had; it is valid while they are the same. The
-//! numbers come from one counter a cache, the watermark, which an invalidation advances *before*
-//! it raises the tag. A load that began at watermark `w` may carry a tag whose generation is at
-//! most `w`: nothing has invalidated it since the load began. So tags may be chosen from the value
-//! that was loaded. A tag that is missing in the store, never made or evicted, makes every entry
-//! that carries it invalid; it is made anew only while the watermark still stands at `w`. Between
-//! that look and the making it may be invalidated: it then has the later generation already.
+//! numbers come from one counter a cache, the watermark, which an invalidation advances in the same
+//! step. A load that began at watermark `w` may carry a tag whose generation is at most `w`: nothing
+//! has invalidated it since the load began. So tags may be chosen from the value that was loaded. A
+//! tag that is missing in the store, never made or evicted, makes every entry that carries it
+//! invalid; it is made anew, in one step with a look at the counter, only while that still stands
+//! at `w`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -149,24 +149,22 @@ impl Tags {
 
     async fn generation(&self, tag: &str, watermark: u64, kept: Duration) -> Result<Option<u64>> {
         let lives_until = self.clock.now().after(kept.saturating_add(MARGIN / 2));
-        let known = match self.current(tag).await? {
+        match self.current(tag).await? {
             Some(known) if known.number > watermark => return Ok(None),
             Some(known) if known.expires_at.is_none_or(|end| end >= lives_until) => {
                 return Ok(Some(known.number));
             }
-            Some(known) => known.number,
-            None if self.store.watermark(&self.counter).await? != watermark => return Ok(None),
-            None => watermark,
-        };
+            Some(_) | None => {}
+        }
         let ttl = store_ttl(kept.saturating_mul(2).saturating_add(MARGIN))?;
-        let number = self.store.create_tag(&self.key(tag), known, ttl).await?;
-        Ok((number <= watermark).then_some(number))
+        let made = self
+            .store
+            .create_tag(&self.counter, &self.key(tag), watermark, ttl)
+            .await?;
+        Ok(made.filter(|number| *number <= watermark))
     }
 
     /// Makes every entry invalid that carries the tag and whose load began before.
-    ///
-    /// Not cancel safe in one way: a dropped call may have advanced the watermark only, which
-    /// costs loads that are under way their place in the store.
     pub(super) async fn invalidate(&self, tag: &str) -> Result<()> {
         let key = self.key(tag);
         let watchers = self.store.watchers();
@@ -174,8 +172,7 @@ impl Tags {
             watchers.fence(self.counter.as_str()),
             watchers.fence(key.as_str()),
         );
-        let generation = self.store.advance(&self.counter).await?;
-        self.store.raise_tag(&key, generation).await
+        self.store.invalidate_tag(&self.counter, &key).await
     }
 
     fn key(&self, tag: &str) -> StoreKey {

@@ -86,13 +86,14 @@ impl Keyspace {
     }
 
     /// What the keys of a cache's tags start with; the prefix itself is the tag of all entries.
+    /// They share a slot with their counter: one script decides on both.
     pub(crate) fn tag_prefix(&self, cache: &Name) -> StoreKey {
-        self.key(format_args!("tag:{cache}:"))
+        self.key(format_args!("tag:{{{cache}}}:"))
     }
 
     /// The number of the latest invalidation of a tag of a cache.
     pub(crate) fn watermark(&self, cache: &Name) -> StoreKey {
-        self.key(format_args!("tags:{cache}"))
+        self.key(format_args!("tags:{{{cache}}}"))
     }
 
     /// Sums over all processes that use a cache.

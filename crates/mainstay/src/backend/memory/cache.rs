@@ -14,8 +14,8 @@ use super::epoch::next_number;
 use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{
-    Acquired, Attempt, CacheStore, Fill, Lane, Lease, LeaseId, LoadFailure, RAISED_FOR, STALE,
-    STALE_AT, Sighting, Stored, Watchers,
+    Acquired, Attempt, CacheStore, Fill, Lane, Lease, LeaseId, LoadFailure, STALE, STALE_AT,
+    Sighting, Stored, Watchers,
 };
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
@@ -54,6 +54,8 @@ pub(super) struct MemoryCache {
     entries: Cache<StoreKey, Kept, ByBytes>,
     stripes: [Mutex<Leases>; STRIPES],
     stripe_of: RandomState,
+    /// Held by whoever decides on a counter and a tag together.
+    tags: Mutex<()>,
     counters: Mutex<ExpiringMap<StoreKey, BTreeMap<&'static str, u64>, Moment>>,
     watchers: Arc<Watchers>,
     lane: Arc<Lane>,
@@ -137,6 +139,7 @@ impl MemoryCache {
             ),
             stripes: std::array::from_fn(|_| Mutex::default()),
             stripe_of: RandomState::new(),
+            tags: Mutex::default(),
             counters: Mutex::default(),
             watchers: Arc::default(),
             lane: Lane::immediate(),
@@ -175,7 +178,7 @@ impl MemoryCache {
         self.watchers.changed(key.as_str());
     }
 
-    /// A number kept as an entry; the caller holds the stripe.
+    /// A number kept as an entry; the caller holds `tags`.
     fn number(&self, now: Moment, key: &StoreKey) -> Option<(u64, Moment)> {
         let kept = self.alive(now, key)?;
         let text = std::str::from_utf8(&kept.value).ok()?;
@@ -350,7 +353,7 @@ impl CacheStore for MemoryCache {
     }
 
     async fn watermark(&self, counter: &StoreKey) -> Result<u64> {
-        let _leases = self.stripe(counter);
+        let _turn = lock(&self.tags);
         let now = self.clock.now();
         if let Some((number, _)) = self.number(now, counter) {
             return Ok(number);
@@ -360,33 +363,37 @@ impl CacheStore for MemoryCache {
         Ok(number)
     }
 
-    async fn advance(&self, counter: &StoreKey) -> Result<u64> {
-        let _leases = self.stripe(counter);
+    async fn create_tag(
+        &self,
+        counter: &StoreKey,
+        tag: &StoreKey,
+        watermark: u64,
+        ttl: Ttl,
+    ) -> Result<Option<u64>> {
+        let _turn = lock(&self.tags);
+        let now = self.clock.now();
+        let ends = now.after(ttl.as_duration());
+        let (current, expires_at) = match self.number(now, tag) {
+            Some(known) => known,
+            None if self.number(now, counter).map(|(n, _)| n) == Some(watermark) => {
+                (watermark, now)
+            }
+            None => return Ok(None),
+        };
+        if expires_at < ends {
+            self.store_number(tag, current, ends);
+        }
+        Ok(Some(current))
+    }
+
+    async fn invalidate_tag(&self, counter: &StoreKey, tag: &StoreKey) -> Result<()> {
+        let _turn = lock(&self.tags);
         let now = self.clock.now();
         let last = self.number(now, counter).map(|(number, _)| number);
         let number = next_number(last, self.clock.unix());
         self.store_number(counter, number, now.after(Ttl::MAX));
-        Ok(number)
-    }
-
-    async fn create_tag(&self, tag: &StoreKey, generation: u64, ttl: Ttl) -> Result<u64> {
-        let _leases = self.stripe(tag);
-        let now = self.clock.now();
-        let ends = now.after(ttl.as_duration());
-        let (current, expires_at) = self.number(now, tag).unwrap_or((generation, now));
-        if expires_at < ends {
-            self.store_number(tag, current, ends);
-        }
-        Ok(current)
-    }
-
-    async fn raise_tag(&self, tag: &StoreKey, generation: u64) -> Result<()> {
-        let _leases = self.stripe(tag);
-        let now = self.clock.now();
-        match self.number(now, tag) {
-            Some((current, _)) if current >= generation => {}
-            Some((_, expires_at)) => self.store_number(tag, generation, expires_at),
-            None => self.store_number(tag, generation, now.after(RAISED_FOR)),
+        if let Some((_, expires_at)) = self.number(now, tag) {
+            self.store_number(tag, number, expires_at);
         }
         Ok(())
     }
@@ -461,20 +468,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tag_that_was_invalidated_before_it_is_made_has_the_later_generation() {
-        let (cache, clock) = cache();
+    async fn a_tag_is_not_made_by_a_load_that_an_invalidation_has_overtaken() {
+        let (cache, _) = cache();
         let (counter, tag) = (key("counter"), key("tag"));
         let seen_by_load = cache.watermark(&counter).await.unwrap();
-        let invalidated = cache.advance(&counter).await.unwrap();
-        cache.raise_tag(&tag, invalidated).await.unwrap();
-        let made = cache
-            .create_tag(&tag, seen_by_load, minute())
-            .await
-            .unwrap();
-        assert!(seen_by_load < invalidated);
-        assert_eq!(made, invalidated);
-        clock.advance(RAISED_FOR);
-        assert_eq!(cache.get(&tag).await.unwrap(), None);
+        cache.invalidate_tag(&counter, &tag).await.unwrap();
+        let make = async |watermark| cache.create_tag(&counter, &tag, watermark, minute()).await;
+        assert_eq!(make(seen_by_load).await.unwrap(), None);
+        let later = cache.watermark(&counter).await.unwrap();
+        assert!(seen_by_load < later);
+        assert_eq!(make(later).await.unwrap(), Some(later));
+        assert_eq!(make(seen_by_load).await.unwrap(), Some(later));
     }
 
     #[tokio::test]

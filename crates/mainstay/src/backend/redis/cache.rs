@@ -14,8 +14,8 @@ use super::script::Script;
 use super::tracked::Tracked;
 use super::{reply, script};
 use crate::backend::{
-    Acquired, Attempt, CacheStore, Fill, Lease, LeaseId, LoadFailure, RAISED_FOR, STALE, STALE_AT,
-    Sighting, Stored, Watchers,
+    Acquired, Attempt, CacheStore, Fill, Lease, LeaseId, LoadFailure, STALE, STALE_AT, Sighting,
+    Stored, Watchers,
 };
 use crate::error::Result;
 use crate::key::StoreKey;
@@ -288,33 +288,37 @@ impl CacheStore for RedisCache {
     }
 
     async fn watermark(&self, counter: &StoreKey) -> Result<u64> {
-        let reply = self
-            .change(&script::CACHE_WATERMARK, counter, &[b"read"])
-            .await?;
-        reply::count(&reply)
+        let keys = [counter.as_str()];
+        let script = &script::CACHE_WATERMARK;
+        let effect = Effect::Idempotent;
+        reply::count(&self.commander.eval(script, &keys, &[], effect).await?)
     }
 
-    async fn advance(&self, counter: &StoreKey) -> Result<u64> {
-        let reply = self
-            .change(&script::CACHE_WATERMARK, counter, &[b"advance"])
-            .await?;
-        reply::count(&reply)
+    async fn create_tag(
+        &self,
+        counter: &StoreKey,
+        tag: &StoreKey,
+        watermark: u64,
+        ttl: Ttl,
+    ) -> Result<Option<u64>> {
+        let (watermark, ttl) = (watermark.to_string(), millis(ttl));
+        let keys = [tag.as_str(), counter.as_str()];
+        let arguments = [watermark.as_bytes(), ttl.as_bytes()];
+        let script = &script::CACHE_TAG_CREATE;
+        let effect = Effect::Idempotent;
+        let made = self.commander.eval(script, &keys, &arguments, effect);
+        match made.await? {
+            Value::Nil => Ok(None),
+            generation => reply::count(&generation).map(Some),
+        }
     }
 
-    async fn create_tag(&self, tag: &StoreKey, generation: u64, ttl: Ttl) -> Result<u64> {
-        let (generation, ttl) = (generation.to_string(), millis(ttl));
-        let arguments = [generation.as_bytes(), ttl.as_bytes()];
-        let reply = self
-            .change(&script::CACHE_TAG_CREATE, tag, &arguments)
-            .await?;
-        reply::count(&reply)
-    }
-
-    async fn raise_tag(&self, tag: &StoreKey, generation: u64) -> Result<()> {
-        let (generation, ttl) = (generation.to_string(), millis(Ttl::new(RAISED_FOR)?));
-        let arguments = [generation.as_bytes(), ttl.as_bytes()];
-        self.change(&script::CACHE_TAG_RAISE, tag, &arguments)
-            .await?;
+    async fn invalidate_tag(&self, counter: &StoreKey, tag: &StoreKey) -> Result<()> {
+        let mut keys = vec![tag.as_str(), counter.as_str()];
+        keys.extend(self.announced.as_deref());
+        let script = &script::CACHE_TAG_INVALIDATE;
+        let effect = Effect::Idempotent;
+        self.commander.eval(script, &keys, &[], effect).await?;
         Ok(())
     }
 

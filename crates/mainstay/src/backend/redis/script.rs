@@ -8,14 +8,13 @@ use sha1::{Digest, Sha1};
 /// What the scripts that change a cache entry start with.
 const CHANGED: &str = include_str!("lua/cache_changed.lua");
 
-const CHANGES: [&str; 7] = [
+const CHANGES: [&str; 6] = [
     "put",
     "fill",
     "forfeit",
     "remove",
     "expire",
-    "watermark",
-    "tag_raise",
+    "tag_invalidate",
 ];
 
 /// One Lua script of `lua/`.
@@ -63,7 +62,7 @@ scripts! {
     CACHE_REMOVE = "cache_remove",
     CACHE_RENEW = "cache_renew",
     CACHE_TAG_CREATE = "cache_tag_create",
-    CACHE_TAG_RAISE = "cache_tag_raise",
+    CACHE_TAG_INVALIDATE = "cache_tag_invalidate",
     CACHE_WATERMARK = "cache_watermark",
     LIMIT_WINDOW = "limit_window",
     LOCK_ACQUIRE = "lock_acquire",
