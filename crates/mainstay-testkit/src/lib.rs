@@ -15,5 +15,6 @@
 )]
 
 pub mod fixture;
+pub mod model;
 pub mod oracle;
 pub mod suite;

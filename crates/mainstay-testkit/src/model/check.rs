@@ -28,6 +28,7 @@ pub struct Counterexample {
     states: usize,
 }
 
+/// Walks through every state of the protocol as it is meant.
 pub fn check(scope: Scope) -> Verdict {
     let checker = Protocol {
         scope,
@@ -64,6 +65,7 @@ pub fn check(scope: Scope) -> Verdict {
     }
 }
 
+/// Looks for a way in which a flaw breaks a guarantee.
 pub fn refute(scope: Scope, flaw: Flaw, guarantee: Guarantee) -> Option<Counterexample> {
     let wanted = HasDiscoveries::AllOf(BTreeSet::from([guarantee.name()]));
     let checker = Protocol { scope, flaw }

@@ -4,7 +4,6 @@ use super::Flaw;
 use super::protocol::Protocol;
 use super::state::{
     Answer, Invalidation, Key, LAPSED, Load, Message, Request, Site, State, TagTaken, Token, Value,
-    Version,
 };
 
 impl Protocol {
