@@ -1,5 +1,8 @@
 //! `mainstay cache`.
 
+mod invalidate;
+mod stats;
+
 use std::io::{self, Read};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,10 +11,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
+use mainstay::cache::EntryOptions;
 use mainstay::codec::Raw;
 use mainstay::{Key, Name, Ttl};
 use serde_json::json;
 
+use self::invalidate::Invalidate;
 use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::{output, quantity};
@@ -22,6 +27,9 @@ Examples:
   curl -s https://example.com/rates.json | mainstay cache set prices rates
   mainstay cache get prices sku-1
   mainstay cache del prices sku-1
+  mainstay cache set prices sku-1 9.90 --tag shoes
+  mainstay cache invalidate prices --tag shoes --key sku-2
+  mainstay cache stats prices
 
 Values are bytes, the same that the HTTP API stores and answers.";
 
@@ -50,11 +58,21 @@ enum Action {
         #[arg(long, default_value = "5m", value_parser = quantity::duration)]
         #[arg(allow_hyphen_values = true)]
         ttl: Duration,
+        /// A tag to invalidate it by (repeatable)
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
     },
     /// Removes an entry; exit code 1 when there was none
     Del {
         #[command(flatten)]
         entry: Entry,
+    },
+    /// Makes entries invalid: by key, by tag, or all of them
+    Invalidate(Invalidate),
+    /// Prints what all processes have counted; exit code 1 when nothing is known
+    Stats {
+        /// The cache: letters, digits and . _ - /
+        cache: String,
     },
 }
 
@@ -77,8 +95,15 @@ impl Cache {
     pub(crate) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
         match self.action {
             Action::Get { entry } => get(&entry, global).await,
-            Action::Set { entry, value, ttl } => set(&entry, value, ttl, global).await,
+            Action::Set {
+                entry,
+                value,
+                ttl,
+                tags,
+            } => set(&entry, value, ttl, tags, global).await,
             Action::Del { entry } => del(&entry, global).await,
+            Action::Invalidate(asked) => asked.run(global).await,
+            Action::Stats { cache } => stats::print(&cache, global).await,
         }
     }
 }
@@ -120,16 +145,19 @@ async fn set(
     entry: &Entry,
     value: Option<String>,
     ttl: Duration,
+    tags: Vec<String>,
     global: &Global,
 ) -> Result<ExitCode, Failure> {
     let (name, key) = entry.check()?;
     let ttl = Ttl::new(ttl)?.as_duration();
+    let options = EntryOptions::new().ttl(ttl);
+    let options = tags.into_iter().fold(options, EntryOptions::tag);
     let value = match value {
         Some(text) => text.into_bytes(),
         None => read_input()?,
     };
     let cache = open(&name, global).await?;
-    cache.set_with_ttl(key, &Bytes::from(value), ttl).await?;
+    cache.set_with(key, &Bytes::from(value), options).await?;
     if global.json {
         output::line(json!({ "ttl_ms": quantity::millis(ttl) }))?;
     }

@@ -46,3 +46,70 @@ async fn a_value_from_standard_input_is_kept_to_the_byte() {
     let left = found["ttl_ms"].as_u64().unwrap();
     assert!((200_000..=300_000).contains(&left), "{found}");
 }
+
+#[tokio::test]
+async fn entries_are_invalidated_by_tag_by_key_and_all_at_once() {
+    let server = Server::start(Flavor::Redis).await;
+    let url = server.url();
+    let cache = |arguments: &[&str]| run(on(&url, &[&["cache"], arguments].concat()));
+    for (key, tag) in [("a", "red"), ("b", "red"), ("c", "blue"), ("d", "blue")] {
+        let set = cache(&["set", "things", key, "v", "--tag", tag]);
+        assert_eq!(set.code, Some(0), "{}", set.stderr);
+    }
+    let done = cache(&[
+        "invalidate",
+        "things",
+        "--tag",
+        "red",
+        "--key",
+        "c",
+        "--key",
+        "none",
+    ]);
+    assert_eq!(done.stdout, "1 of 2 entries removed, 1 tags invalidated\n");
+    let left = |key| cache(&["get", "things", key]).code == Some(0);
+    assert_eq!(["a", "b", "c", "d"].map(left), [false, false, false, true]);
+    let all = cache(&["invalidate", "things", "--all", "--json"]);
+    let all: serde_json::Value = serde_json::from_str(&all.stdout).unwrap();
+    assert_eq!(all["all"], true);
+    assert!(!left("d"));
+    assert_eq!(cache(&["invalidate", "things"]).code, Some(2));
+}
+
+#[tokio::test]
+async fn the_stats_are_those_of_all_processes() {
+    let server = Server::start(Flavor::Redis).await;
+    let url = server.url();
+    let stats = |arguments: &[&str]| run(on(&url, &[&["cache", "stats"], arguments].concat()));
+    let none = stats(&["things"]);
+    assert_eq!(none.code, Some(1));
+    assert!(none.stderr.contains("nothing is known of cache things"));
+    for _ in 0..2 {
+        let stay = mainstay::Mainstay::connect(&url).await.unwrap();
+        let cache = stay.cache::<u8>("things").build().unwrap();
+        cache.set("a", &1).await.unwrap();
+        for key in ["a", "a", "a", "b"] {
+            cache.get(key).await.unwrap();
+        }
+        cache.share_stats().await.unwrap();
+    }
+    let told = stats(&["things"]);
+    let lines: Vec<_> = told.stdout.lines().map(str::split_whitespace).collect();
+    let lines: Vec<Vec<_>> = lines.into_iter().map(Iterator::collect).collect();
+    assert!(
+        lines.contains(&vec!["remote", "hits", "6"]),
+        "{}",
+        told.stdout
+    );
+    assert!(
+        lines.contains(&vec!["hit", "ratio", "75.0%"]),
+        "{}",
+        told.stdout
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&stats(&["things", "--json"]).stdout).unwrap();
+    assert_eq!(
+        (&json["misses"], &json["hit_ratio"]),
+        (&2.into(), &0.75.into())
+    );
+}

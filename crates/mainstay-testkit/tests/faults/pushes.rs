@@ -43,7 +43,7 @@ async fn an_invalidation_is_seen_before_a_later_reply(flavor: Flavor) {
         .unwrap();
     assert_eq!(tracked, Value::Okay);
 
-    let rounds = extent(10_000_u32, 100_000);
+    let rounds = extent(10_000_u32, 1_000_000);
     let mut exceptions = 0;
     for round in 0..rounds {
         let key = format!("key-{}", round % KEYS);

@@ -91,18 +91,17 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
     pub async fn lookup(&self, key: impl AsKey) -> Result<Lookup<T>> {
         let section = self.section();
         let text = key.key_text()?;
-        let found = match self.0.near_hit(&text) {
-            Some((resident, _)) => Found::Entry(resident),
-            None => {
-                section.report();
-                let found = if section.entries.values.is_some() {
-                    section.read(&text).await?
-                } else {
-                    section.inspect(&text).await?
-                };
-                self.0.if_fresh(&text, &found);
-                found
-            }
+        let found = if let Some((resident, _)) = self.0.near_hit(&text) {
+            Found::Entry(resident)
+        } else {
+            section.report();
+            let found = if section.entries.values.is_some() {
+                section.read(&text).await?
+            } else {
+                section.inspect(&text).await?
+            };
+            self.0.if_fresh(&text, &found);
+            found
         };
         let now = section.clock.now();
         let Found::Entry(resident) = found else {
@@ -220,6 +219,17 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
             stats.near_bytes = values.weight();
         }
         stats
+    }
+
+    /// Adds what this process has counted to the sums of all now, and not only every 10 s: for one
+    /// that ends soon. A dropped call may have taken effect.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn share_stats(&self) -> Result<()> {
+        let section = self.section();
+        let added = section.counters.unreported();
+        section.store.count(&section.sums, &added).await
     }
 
     /// Sums over all processes that use the cache: name and number, as in [`CacheStats`].

@@ -163,10 +163,10 @@ impl World {
 }
 
 async fn t5_nothing_is_older_than_the_bound_whatever_happens_to_the_connection(flavor: Flavor) {
-    let length = extent(Duration::from_millis(2_500), Duration::from_secs(6));
+    let length = extent(Duration::from_millis(2_500), Duration::from_secs(4));
     let mut world = World::start(flavor).await;
     let mut total = Tally::default();
-    for round in 0..extent(1, 3) {
+    for round in 0..extent(1, 2) {
         for fault in ["reset", "kill", "delay", "blackhole", "refuse", "swallow"] {
             let stop = Arc::new(AtomicBool::new(false));
             let writer = world.write(Arc::clone(&stop));
