@@ -1,5 +1,6 @@
 //! What the cache promises, under everything that may go wrong.
 
+mod announced;
 mod outage;
 mod overtaken;
 mod quiesce;
