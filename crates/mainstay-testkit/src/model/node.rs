@@ -67,7 +67,7 @@ impl Protocol {
             Message::Pong(_) if self.flaw == Flaw::PongTimeIsReceipt => node.confirmed = Some(0),
             Message::Pong(age) => node.confirmed = Some(age),
             Message::Answer(answer) => {
-                let asked = node.flights.iter().position(Flight::is_waiting);
+                let asked = node.flights.iter().position(|flight| flight.is_waiting());
                 let index = asked.expect("invariant: answers belong to flights, in order");
                 match answer {
                     Answer::Found(value) => node.flights[index].reply = Some(value),
@@ -156,8 +156,8 @@ impl Node {
 
     pub(super) fn awaits_pong(&self) -> bool {
         let is_ping = |request: &Request| matches!(request, Request::Ping(_));
-        let is_pong = |message: &Message| matches!(message, Message::Pong(_));
-        self.link.requests.iter().any(is_ping) || self.link.stream.iter().any(is_pong)
+        let answers_ping = |message: &Message| matches!(message, Message::Pong(_));
+        self.link.requests.iter().any(is_ping) || self.link.stream.iter().any(answers_ping)
     }
 
     pub(super) fn awaits_push(&self) -> bool {
@@ -192,7 +192,7 @@ impl Node {
 }
 
 impl Flight {
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(self) -> bool {
         self.reply.is_none()
     }
 }
@@ -213,7 +213,13 @@ impl State {
     pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
         let held = [&self.a, &self.b].into_iter().flat_map(|node| {
             let loading = node.loads.iter().map(|load| load.token);
-            loading.chain(node.link.stream.iter().filter_map(Message::granted))
+            loading.chain(
+                node.link
+                    .stream
+                    .iter()
+                    .copied()
+                    .filter_map(Message::granted),
+            )
         });
         held.filter(|token| *token != LAPSED)
     }
@@ -231,9 +237,9 @@ impl State {
 }
 
 impl Message {
-    fn granted(&self) -> Option<Token> {
+    fn granted(self) -> Option<Token> {
         match self {
-            Self::Answer(Answer::Leased(token)) => Some(*token),
+            Self::Answer(Answer::Leased(token)) => Some(token),
             _ => None,
         }
     }

@@ -224,7 +224,7 @@ impl Model for Protocol {
             Step::Settle(site, index) => self.settle(state.node_mut(site), index),
             Step::Reset(site) => state.node_mut(site).reset(),
             Step::HalfOpen(site) => state.node_mut(site).half_open(),
-            Step::Acquire { site, watermark } => self.acquire(state, site, watermark),
+            Step::Acquire { site, watermark } => Self::acquire(state, site, watermark),
             Step::Publish(value) => self.publish(state, value),
             Step::BeginTag => self.begin_tag(state),
             Step::TakeTag(site, index) => self.take_tag(state, site, index),

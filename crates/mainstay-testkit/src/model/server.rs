@@ -43,7 +43,7 @@ impl Protocol {
     }
 
     /// Grants the lease at once to a node without a tracking connection, whose loader begins.
-    pub(super) fn acquire(&self, state: &mut State, site: Site, watermark: u8) {
+    pub(super) fn acquire(state: &mut State, site: Site, watermark: u8) {
         let token = grant(state);
         state.begin_load(site, token, watermark);
     }
@@ -56,11 +56,10 @@ impl Protocol {
             Some(generation) if generation <= watermark || self.flaw == Flaw::IgnoreWatermark => {
                 TagTaken::Yes(generation)
             }
-            Some(_) => TagTaken::No,
             None if tag == TagTaken::Missing => create_tag(state, watermark),
             None if self.flaw == Flaw::TagCreatedLate && unchanged => TagTaken::Missing,
             None if unchanged || self.flaw == Flaw::ReviveTag => create_tag(state, watermark),
-            None => TagTaken::No,
+            Some(_) | None => TagTaken::No,
         };
         let loads = &mut state.node_mut(site).loads;
         if taken == TagTaken::No {

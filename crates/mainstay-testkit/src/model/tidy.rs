@@ -15,10 +15,10 @@ impl Protocol {
         }
         let served = state.redis.served(self.scope.tags);
         let copies = [&state.a, &state.b].map(copies);
-        let copied = |version: Version| copies.iter().any(|seen| seen.contains(&version));
+        let is_held = |version: Version| copies.iter().any(|seen| seen.contains(&version));
         state
             .witness
-            .forget(|version| served != Some(version) && !copied(version));
+            .forget(|version| served != Some(version) && !is_held(version));
     }
 
     fn tidy_node(&self, node: &mut Node) {
@@ -44,10 +44,10 @@ impl Protocol {
                 flight.reply.as_mut()
             };
             let dropped = flight.poisoned && self.flaw != Flaw::IgnorePoison;
-            if dropped || self.is_over(flight.former) {
-                if let Some(value) = reply {
-                    *value = Value::default();
-                }
+            if (dropped || self.is_over(flight.former))
+                && let Some(value) = reply
+            {
+                *value = Value::default();
             }
         }
         for load in &mut node.loads {

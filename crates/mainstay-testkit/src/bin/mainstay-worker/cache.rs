@@ -128,10 +128,10 @@ async fn stampede(
 
 async fn hang(cache: &Cache<Text>, key: &str) -> Value {
     let began = Arc::new(Notify::new());
-    let (cache, key, begun) = (cache.clone(), key.to_owned(), Arc::clone(&began));
+    let (cache, key, starts) = (cache.clone(), key.to_owned(), Arc::clone(&began));
     tokio::spawn(async move {
         let load = move || async move {
-            begun.notify_one();
+            starts.notify_one();
             std::future::pending::<Result<Text, io::Error>>().await
         };
         cache.get_or_load(key, load).await

@@ -90,7 +90,7 @@ async fn t6_a_frozen_backend_costs_bounded_waits_and_stale_values_are_marked(fla
     source.store(2, std::sync::atomic::Ordering::SeqCst);
     let (mut stale, mut loaded, mut longest) = (0, 0, Duration::ZERO);
     while frozen.elapsed() < extent(Duration::from_secs(4), Duration::from_secs(10)) {
-        for cache in [&strict, &lenient] {
+        for (cache, may_be_stale) in [(&strict, false), (&lenient, true)] {
             let began = Instant::now();
             let fetched = in_time("fetch", cache.fetch("key", from_source(&source))).await;
             longest = longest.max(began.elapsed());
@@ -102,10 +102,7 @@ async fn t6_a_frozen_backend_costs_bounded_waits_and_stale_values_are_marked(fla
                     frozen.elapsed()
                 ),
                 Source::Stale(StaleReason::BackendDown) => {
-                    assert!(
-                        std::ptr::eq(cache, &lenient),
-                        "stale where it is not allowed"
-                    );
+                    assert!(may_be_stale, "stale where it is not allowed");
                     assert!(fetched.age > Duration::ZERO);
                     stale += 1;
                 }

@@ -149,7 +149,7 @@ impl World {
             "delay" => {
                 self.proxy
                     .set_mode(Mode::Delay(Duration::from_millis(500)))
-                    .await
+                    .await;
             }
             "swallow" => self.proxy.swallow_pushes(),
             other => panic!("unknown fault {other}"),

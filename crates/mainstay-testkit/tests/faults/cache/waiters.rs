@@ -65,9 +65,9 @@ async fn t2_a_panic_reaches_those_who_wait_elsewhere(flavor: Flavor) {
     let (ours, theirs) = (connect(&server.url()).await, connect(&server.url()).await);
     let (ours, theirs) = (numbers(&ours), numbers(&theirs));
     let (began, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (begun, ends) = (Arc::clone(&began), Arc::clone(&end));
+    let (starts, ends) = (Arc::clone(&began), Arc::clone(&end));
     let load = move || async move {
-        begun.notify_one();
+        starts.notify_one();
         ends.notified().await;
         panic!("a loader that panics on purpose");
         #[expect(unreachable_code, reason = "gives the loader its type")]
@@ -102,9 +102,9 @@ async fn t2_a_dropped_caller_does_not_end_the_load(flavor: Flavor) {
     let stay = connect(&server.url()).await;
     let cache = numbers(&stay);
     let (began, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (begun, ends) = (Arc::clone(&began), Arc::clone(&end));
+    let (starts, ends) = (Arc::clone(&began), Arc::clone(&end));
     let load = move || async move {
-        begun.notify_one();
+        starts.notify_one();
         ends.notified().await;
         Ok::<u64, io::Error>(7)
     };
