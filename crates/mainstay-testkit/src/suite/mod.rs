@@ -9,10 +9,14 @@
 
 pub mod cache;
 pub mod channel;
+pub mod entries;
 pub mod health;
 pub mod limit;
 pub mod lock;
+pub mod near;
 pub mod session;
+pub mod stale;
+pub mod tags;
 
 mod loading;
 mod subject;
@@ -49,6 +53,41 @@ macro_rules! behaviours {
                 keys_with_special_characters_do_not_collide
                 caches_with_different_names_are_apart
                 namespaces_are_apart
+            }
+            near {
+                a_value_that_was_read_is_served_by_the_process
+                a_process_reads_what_it_wrote_through_every_handle
+                what_another_process_writes_is_seen_within_the_bound
+                a_near_value_goes_with_its_ttl
+                a_load_that_a_removal_overtakes_is_not_kept_near
+                several_keys_are_read_at_once_and_in_their_order
+            }
+            tags {
+                a_tag_takes_its_entries_and_no_others
+                a_load_that_its_tag_overtakes_is_not_stored
+                clear_takes_every_entry
+                a_tag_of_another_process_takes_entries_within_the_bound
+                tags_are_checked_before_anything_is_sent
+            }
+            stale {
+                a_stale_value_is_served_at_once_while_one_load_replaces_it
+                a_stale_value_stands_in_for_a_load_that_fails
+                a_stale_value_stands_in_for_a_load_that_is_slow
+                an_entry_that_was_declared_stale_is_served_only_as_such
+            }
+            entries {
+                a_known_miss_is_remembered_for_its_own_ttl
+                who_wants_a_value_loads_past_a_known_miss
+                everybody_is_told_of_a_failed_load_for_the_error_ttl
+                a_load_that_takes_too_long_fails
+                a_refresh_replaces_a_fresh_value
+                a_ttl_may_come_from_the_value
+                an_entry_with_a_sliding_ttl_stays_while_it_is_read
+                a_value_that_is_too_large_is_returned_and_not_stored
+                a_compressed_value_comes_back_whole
+                the_highest_schema_wins
+                missing_keys_are_loaded_by_one_call
+                a_lease_that_was_handed_out_ends_with_any_change
             }
             session {
                 a_created_session_loads_with_its_data
