@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::envelope::{Tagged, store_ttl};
 use super::table::{Boarding, Table, Weigh};
 use crate::backend::{CacheStore, Mark, Sighting, Watcher};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, TIMER_LAG};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::StoreKey;
 
@@ -181,13 +181,11 @@ impl Tags {
 
     /// A number by its name in the table, as the store has it or had it within the bound.
     async fn current(&self, name: &str) -> Result<Option<Generation>> {
-        let now = self.clock.now();
+        let now = self.clock.coarse();
+        let bound = self.max_staleness.saturating_sub(TIMER_LAG);
         if let Some(known) = self.table.peek(name)
             && known.expires_at.is_none_or(|end| now < end)
-            && known
-                .mark
-                .as_ref()
-                .is_some_and(|m| m.holds(now, self.max_staleness))
+            && known.mark.as_ref().is_some_and(|m| m.holds(now, bound))
         {
             return Ok(Some(known));
         }
