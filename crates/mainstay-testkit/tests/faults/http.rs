@@ -27,15 +27,15 @@ on_both_flavors! {
 }
 
 /// A running HTTP server and a client of it.
-struct Site {
+pub(crate) struct Site {
     address: SocketAddr,
-    client: Client,
+    pub(crate) client: Client,
     stop: oneshot::Sender<()>,
     run: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Site {
-    async fn start(redis: &Server) -> Self {
+    pub(crate) async fn start(redis: &Server) -> Self {
         let options = Options::new().command_timeout(COMMAND_TIMEOUT);
         let stay = options.connect(&redis.url()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -54,22 +54,22 @@ impl Site {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         let ended = timeout(BOUND, self.run).await.expect("the server drains");
         ended.unwrap().unwrap();
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         let sent = self.client.get(self.url(path)).send();
         in_time(path, sent).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Response {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Response {
         let sent = self.client.post(self.url(path)).json(&body).send();
         in_time(path, sent).await
     }

@@ -4,6 +4,7 @@ mod announced;
 mod outage;
 mod overtaken;
 mod quiesce;
+mod servers;
 mod shapes;
 mod staleness;
 mod stampede;
