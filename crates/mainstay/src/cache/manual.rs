@@ -138,6 +138,9 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
 
     /// Stores a value under a lease, unless the lease has ended or something has changed since.
     ///
+    /// That another process has invalidated a tag may not be known here yet, within the bound of
+    /// near caches: the entry is then stored, and invalid for whoever knows.
+    ///
     /// A dropped call may have taken effect; repeating it is harmless.
     ///
     /// # Errors
