@@ -62,7 +62,7 @@ fn tags_keep_to_the_guarantees() {
 
 #[test]
 fn a_near_cache_of_tagged_entries_keeps_to_the_guarantees() {
-    holds(Scope::NEAR_TAGS.brief(), 60_000);
+    holds(Scope::NEAR_TAGS, 60_000);
 }
 
 #[test]

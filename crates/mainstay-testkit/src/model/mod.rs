@@ -18,13 +18,21 @@
 //! # Abstractions
 //! - The value of an entry is the version that the source had when its loader read it.
 //! - Time is a count of ticks that stops at one more than the bound on staleness, which is one tick.
+//! - Scopes without a clock check G2 in another form: once the pushes in its stream are taken, a
+//!   node serves only what Redis does at that moment. A PONG follows in the stream all that was
+//!   pushed before it, so what is served after it was Redis's value when the server ran the PING,
+//!   or later; and the PING was sent before that, within the bound.
+//! - A connection that is reset does not poison the replies that callers have in hand; the epoch
+//!   alone has to keep them out, which is the harder case.
+//! - States that differ only in what no step can look at any more are one, as `tidy` says.
+//! - Not modelled: a server that forgets an acknowledged write, as a failover may make it.
 //! - Scopes without loads of their own let a fill happen at any moment with any version that G1
 //!   allows; other scopes check that loads keep to that.
 //! - The invalidation of a tag is two steps here and one in the scripts: what holds for two holds
 //!   for one.
 //!
 //! # Bounds
-//! At most two writes, two reads and three loads at a time; see the constants of [`Scope`].
+//! At most two writes in all; at a time, two reads and three loads in a process; see the constants of [`Scope`].
 //! `cargo test -p mainstay-testkit --test model -- --nocapture` prints the states of each.
 
 mod check;

@@ -88,7 +88,7 @@ impl Scope {
         ..Self::NEAR
     };
 
-    /// An entry with a tag, and two loads of it.
+    /// An entry with a tag, and three loads of it.
     pub const TAGS: Self = Self {
         name: "tags",
         tags: true,
@@ -100,16 +100,11 @@ impl Scope {
     /// A near cache that holds an entry and its tag.
     pub const NEAR_TAGS: Self = Self {
         name: "near tags",
-        writes: 2,
+        writes: 1,
         tags: true,
         clock: false,
         ..Self::NEAR
     };
-
-    /// The same with one write.
-    pub const fn brief(self) -> Self {
-        Self { writes: 1, ..self }
-    }
 
     /// The bound on staleness, in ticks.
     pub(super) const STALENESS: Age = 1;

@@ -21,11 +21,14 @@ use crate::ttl::Ttl;
 ///   `forfeit`, or when its time is over and nobody renewed it.
 /// - `put`, `remove` and `expire` end any lease on the key. A `fill` whose lease has ended stores
 ///   nothing: a value that was computed before an invalidation never becomes visible after it.
+/// - A store that has no room left refuses `put` and `fill`; a `put` has then removed the entry that
+///   it was to replace. It does not refuse what makes entries invalid.
 /// - What was read by `sight` or `acquire` is watched: its next change, whoever makes it, reaches
 ///   the [`Watchers`], before the change itself is answered or within the stream of the
 ///   [`Mark`]. `remove`, `expire`, `fill` and `forfeit` count as changes even when there was no
 ///   entry, so that whoever waits for one is woken.
-/// - Every method is atomic. None may be sent twice by accident with another effect than once.
+/// - Every method is atomic. One that may have been executed is sent again only where twice is the
+///   same as once: not `put`, which an invalidation of others may have followed, nor `count`.
 #[async_trait]
 pub trait CacheStore: Send + Sync {
     /// The bytes, if there are any.
@@ -50,8 +53,12 @@ pub trait CacheStore: Send + Sync {
     /// Prolongs a lease; false when it has ended.
     async fn renew(&self, key: &StoreKey, lease: &Lease, lease_for: Ttl) -> Result<bool>;
 
-    /// Stores an entry under a lease and ends the lease.
-    async fn fill(&self, key: &StoreKey, lease: &Lease, value: Bytes, ttl: Ttl) -> Result<Fill>;
+    /// Stores an entry under a lease and ends the lease. An error leaves the lease as it was, or
+    /// ends it.
+    ///
+    /// With `over`, for keys that others write without leases: only in place of none, or of an
+    /// entry that begins so and not with nothing.
+    async fn fill(&self, key: &StoreKey, lease: &Lease, entry: NewEntry<'_>) -> Result<Fill>;
 
     /// Ends a lease without an entry, so that the next caller may try.
     ///
@@ -71,8 +78,8 @@ pub trait CacheStore: Send + Sync {
     /// one that is long enough.
     async fn expire(&self, key: &StoreKey) -> Result<bool>;
 
-    /// Starts the TTL of an entry anew; false if there is none.
-    async fn touch(&self, key: &StoreKey, ttl: Ttl) -> Result<bool>;
+    /// Starts the TTL of an entry anew; false if there is none that begins with `seen`.
+    async fn touch(&self, key: &StoreKey, seen: &[u8], ttl: Ttl) -> Result<bool>;
 
     /// The number of the latest [`invalidate_tag`](Self::invalidate_tag) with this counter; at least
     /// the server's clock in microseconds when there was none or it is forgotten.
@@ -102,6 +109,17 @@ pub trait CacheStore: Send + Sync {
 
     /// Who is told of changes.
     fn watchers(&self) -> &Arc<Watchers>;
+}
+
+/// What a [`CacheStore::fill`] is to store.
+#[derive(Debug, Clone)]
+pub struct NewEntry<'a> {
+    /// The entry.
+    pub bytes: Bytes,
+    /// How long it lives.
+    pub ttl: Ttl,
+    /// How an entry begins that may be replaced, if not every one may be.
+    pub over: Option<&'a [u8]>,
 }
 
 /// Where an entry says whether it is fresh; see [`CacheStore::expire`].
@@ -213,7 +231,7 @@ pub enum Acquired {
 pub enum Fill {
     /// The value is stored.
     Stored,
-    /// The lease had ended: nothing was stored.
+    /// The lease had ended, or somebody has written without one: nothing was stored.
     Superseded,
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use super::debts::AllDebts;
 use crate::clock::{Moment, nanos};
 
 /// One ordered stream of changes: a tracking connection to a node, or the process's own memory.
@@ -104,10 +105,11 @@ pub trait Watcher: Send + Sync {
 /// A prefix, and who watches the keys that start with it.
 type Registered = (Box<str>, Weak<dyn Watcher>);
 
-/// Everybody in this process who watches a store.
+/// Everybody in this process who watches a store, and what they have not been able to tell it.
 #[derive(Default)]
 pub struct Watchers {
     by_prefix: RwLock<Vec<Registered>>,
+    pub(crate) debts: AllDebts,
 }
 
 impl Watchers {

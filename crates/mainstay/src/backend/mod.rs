@@ -7,6 +7,7 @@
 mod cache;
 mod channel;
 mod coherence;
+mod debts;
 mod health;
 mod limit;
 mod lock;
@@ -19,11 +20,12 @@ pub(crate) mod memory;
 pub(crate) mod redis;
 
 pub use cache::{
-    Acquired, Attempt, CacheStore, Entry, Fill, Lease, LeaseId, LoadFailure, STALE, STALE_AT,
-    Sighting, Stored,
+    Acquired, Attempt, CacheStore, Entry, Fill, Lease, LeaseId, LoadFailure, NewEntry, STALE,
+    STALE_AT, Sighting, Stored,
 };
 pub use channel::{ChannelStore, Delivery, GapReason, Subscription};
 pub use coherence::{Lane, Mark, Watcher, Watchers};
+pub(crate) use debts::{Debts, Owed, is_unsent};
 pub use health::{Health, HealthReport, Status};
 pub use limit::{Demand, LimitStore, Take, Window};
 pub use lock::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};

@@ -8,6 +8,7 @@ use super::envelope::{identity, store_ttl};
 use super::resident::Resident;
 use super::section::Section;
 use crate::clock::Moment;
+use crate::error::Result;
 
 /// Near hits that are compared at a time; more are not.
 const CHECKS: usize = 64;
@@ -66,17 +67,25 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             return;
         }
         let section = Arc::downgrade(self);
-        let kept = resident.times().kept();
-        let text = Box::<str>::from(text);
+        let (text, resident) = (Box::<str>::from(text), Arc::clone(resident));
         self.start_chore(async move {
-            let (Some(section), Ok(ttl)) = (section.upgrade(), store_ttl(kept)) else {
-                return;
-            };
-            let touched = section.store.touch(&section.key(&text), ttl).await;
-            if let Err(error) = touched {
+            if let Some(section) = section.upgrade()
+                && let Err(error) = section.touch(&text, &resident).await
+            {
                 tracing::debug!(cache = %section.name, %error, "sliding ttl not started anew");
             }
         });
+    }
+
+    /// The tags first: an entry is worth nothing without them.
+    async fn touch(&self, text: &str, resident: &Resident<T>) -> Result<()> {
+        let kept = resident.times().kept();
+        if let Some(tags) = &self.tags {
+            tags.prolong(&resident.tags, kept).await?;
+        }
+        let (key, seen) = (self.key(text), &resident.identity);
+        self.store.touch(&key, seen, store_ttl(kept)?).await?;
+        Ok(())
     }
 
     /// Tells the store from time to time what was counted here.

@@ -16,8 +16,11 @@ const MARK: [u8; 3] = *b"ms\x02";
 const NEGATIVE: u8 = 1;
 const COMPRESSED: u8 = 1 << 1;
 
-/// Mark, flags, checksum, stamp, schema, codec, tags, ttl, kept, load time.
-const HEADER: usize = 3 + 1 + 4 + 8 + 2 + 1 + 1 + 8 + 8 + 4;
+/// Where ttl and kept stand: after mark, flags, checksum, stamp, schema, codec, tags.
+const TIMES: usize = 3 + 1 + 4 + 8 + 2 + 1 + 1;
+
+/// All of that, ttl, kept, load time.
+const HEADER: usize = TIMES + 8 + 8 + 4;
 
 /// The bytes that tell one entry from any other: up to and with the stamp.
 const IDENTITY: usize = 16;
@@ -134,6 +137,17 @@ impl Envelope {
             payload,
         })
     }
+}
+
+/// Whether an entry is kept after its ttl is over, as its header says; to be looked at before the
+/// rest is.
+pub(super) fn outlives_its_ttl(sealed: &Bytes) -> bool {
+    let mut times = match sealed.get(TIMES..TIMES + 16) {
+        Some(times) if sealed.starts_with(&MARK) => times,
+        Some(_) | None => return false,
+    };
+    let ttl = times.get_u64();
+    times.get_u64() > ttl
 }
 
 /// How bytes begin that were read: enough to know them again.

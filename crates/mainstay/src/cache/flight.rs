@@ -10,7 +10,8 @@ use crate::backend::unpoisoned::lock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The loads that are under way, by key.
-pub(super) struct Loads<T>(Mutex<HashMap<Box<str>, Outcome<T>>>);
+/// With the number that they began at.
+pub(super) struct Loads<T>(Mutex<HashMap<Box<str>, (u64, Outcome<T>)>>);
 
 /// `None` until the load has ended.
 type Outcome<T> = watch::Receiver<Option<Result<T>>>;
@@ -47,14 +48,20 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         }
     }
 
-    /// Waits for the load of `key` that is under way; if there is none, starts `load`.
+    /// Waits for the load of `key` that is under way and began at the same number of changes
+    /// elsewhere; if there is none, starts `load`.
     ///
     /// Cancel safe: a load goes on without its callers.
-    pub(super) async fn join<Fut>(&self, key: &str, load: impl FnOnce() -> Fut) -> Result<T>
+    pub(super) async fn join<Fut>(
+        &self,
+        key: &str,
+        changes: u64,
+        load: impl FnOnce() -> Fut,
+    ) -> Result<T>
     where
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        let (mut outcome, landing) = self.board(key);
+        let (mut outcome, landing) = self.board(key, changes);
         match landing {
             Some(landing) => self.start(landing, load()),
             // What it holds is not needed for as long as the other load goes on.
@@ -71,23 +78,24 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     }
 
     /// Starts `load` unless one of the key is under way, and waits for neither.
-    pub(super) fn start_alone<Fut>(&self, key: &str, load: impl FnOnce() -> Fut)
+    pub(super) fn start_alone<Fut>(&self, key: &str, changes: u64, load: impl FnOnce() -> Fut)
     where
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        if let (_, Some(landing)) = self.board(key) {
+        if let (_, Some(landing)) = self.board(key, changes) {
             self.start(landing, load());
         }
     }
 
     /// The load that is under way, or a new one that the caller has to start.
-    fn board(&self, key: &str) -> (Outcome<T>, Option<Landing<T>>) {
+    fn board(&self, key: &str, changes: u64) -> (Outcome<T>, Option<Landing<T>>) {
         let mut loads = lock(&self.loads.0);
-        if let Some(outcome) = loads.get(key) {
-            return (outcome.clone(), None);
+        match loads.get(key) {
+            Some((began_at, outcome)) if *began_at == changes => return (outcome.clone(), None),
+            Some(_) | None => {}
         }
         let (sender, outcome) = watch::channel(None);
-        loads.insert(key.into(), outcome.clone());
+        loads.insert(key.into(), (changes, outcome.clone()));
         let landing = Landing {
             key: key.into(),
             loads: Arc::clone(&self.loads),
@@ -122,8 +130,8 @@ impl<T> Landing<T> {
 
     fn leave(&self) {
         let mut loads = lock(&self.loads.0);
-        let own = |outcome: &Outcome<T>| outcome.same_channel(&self.sender.subscribe());
-        if loads.get(&self.key).is_some_and(own) {
+        let load = loads.get(&self.key);
+        if load.is_some_and(|(_, outcome)| outcome.same_channel(&self.sender.subscribe())) {
             loads.remove(&self.key);
         }
     }
@@ -157,11 +165,11 @@ mod tests {
         let flights = flights();
         let loads = AtomicU32::new(0);
         let (open, gate) = oneshot::channel();
-        let first = flights.join("k", || {
+        let first = flights.join("k", 0, || {
             loads.fetch_add(1, Ordering::Relaxed);
             waits(gate)
         });
-        let second = flights.join("k", || {
+        let second = flights.join("k", 0, || {
             loads.fetch_add(1, Ordering::Relaxed);
             async { Ok(0) }
         });
@@ -175,10 +183,10 @@ mod tests {
     async fn a_load_goes_on_without_its_caller() {
         let flights = flights();
         let (open, gate) = oneshot::channel();
-        let mut caller = Box::pin(flights.join("k", || waits(gate)));
+        let mut caller = Box::pin(flights.join("k", 0, || waits(gate)));
         assert!(futures_util::poll!(&mut caller).is_pending());
         drop(caller);
-        let mut next = Box::pin(flights.join("k", || async { Ok(0) }));
+        let mut next = Box::pin(flights.join("k", 0, || async { Ok(0) }));
         assert!(futures_util::poll!(&mut next).is_pending());
         open.send(7).unwrap();
         assert_eq!(next.await.unwrap(), 7);
@@ -188,27 +196,27 @@ mod tests {
     async fn an_error_reaches_every_waiter_and_the_next_caller_loads_again() {
         let flights = flights();
         let fail = || async { Err(Error::new(ErrorKind::Loader, "no")) };
-        let (first, second) = tokio::join!(flights.join("k", fail), flights.join("k", fail));
+        let (first, second) = tokio::join!(flights.join("k", 0, fail), flights.join("k", 0, fail));
         assert_eq!(first.unwrap_err().kind(), ErrorKind::Loader);
         assert_eq!(second.unwrap_err().kind(), ErrorKind::Loader);
-        assert_eq!(flights.join("k", || async { Ok(7) }).await.unwrap(), 7);
+        assert_eq!(flights.join("k", 0, || async { Ok(7) }).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn a_detached_load_serves_only_those_who_asked_before() {
         let flights = flights();
         let (open, gate) = oneshot::channel();
-        let mut before = Box::pin(flights.join("k", || waits(gate)));
+        let mut before = Box::pin(flights.join("k", 0, || waits(gate)));
         assert!(futures_util::poll!(&mut before).is_pending());
         flights.loads.detach("k");
 
         let (open_new, gate_new) = oneshot::channel();
-        let mut after = Box::pin(flights.join("k", || waits(gate_new)));
+        let mut after = Box::pin(flights.join("k", 0, || waits(gate_new)));
         assert!(futures_util::poll!(&mut after).is_pending());
         open.send(1).unwrap();
         assert_eq!(before.await.unwrap(), 1);
 
-        let mut joined = Box::pin(flights.join("k", || async { Ok(3) }));
+        let mut joined = Box::pin(flights.join("k", 0, || async { Ok(3) }));
         assert!(futures_util::poll!(&mut joined).is_pending());
         open_new.send(2).unwrap();
         assert_eq!((after.await.unwrap(), joined.await.unwrap()), (2, 2));
@@ -217,16 +225,16 @@ mod tests {
     #[tokio::test]
     async fn a_load_that_panics_leaves_nothing_behind() {
         let flights = flights();
-        let ended = flights.join("k", || async { panic!("in a load") }).await;
+        let ended = flights.join("k", 0, || async { panic!("in a load") }).await;
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::Loader);
-        assert_eq!(flights.join("k", || async { Ok(7) }).await.unwrap(), 7);
+        assert_eq!(flights.join("k", 0, || async { Ok(7) }).await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn dropping_the_flights_stops_their_loads() {
         let flights = flights();
         let (open, gate) = oneshot::channel();
-        let mut caller = Box::pin(flights.join("k", || waits(gate)));
+        let mut caller = Box::pin(flights.join("k", 0, || waits(gate)));
         assert!(futures_util::poll!(&mut caller).is_pending());
         drop(caller);
         drop(flights);

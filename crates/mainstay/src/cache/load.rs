@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::counters::Count;
@@ -79,7 +80,7 @@ impl Absence {
 /// The outcome of asking for the right to load.
 enum Claim<T> {
     /// To be loaded and stored.
-    Leased(Lease),
+    Leased(Leased),
     /// To be loaded, but not stored.
     Unleased,
     /// Somebody else was faster.
@@ -88,6 +89,12 @@ enum Claim<T> {
     Busy(Arc<Resident<T>>),
     /// Somebody else has failed.
     Failed(String),
+}
+
+/// The right to load an entry, and how the bytes begin that it is to replace.
+struct Leased {
+    lease: Lease,
+    over: Bytes,
 }
 
 /// The value of an entry that is missing or to be replaced.
@@ -108,8 +115,8 @@ where
         Store::Reachable => claim(&section, &text, &key, &mut start).await,
         Store::Unreachable => Claim::Unleased,
     };
-    let lease = match claim {
-        Claim::Leased(lease) => Some(lease),
+    let leased = match claim {
+        Claim::Leased(leased) => Some(leased),
         Claim::Unleased => None,
         Claim::Found(resident) => return Ok(section.serve(&resident, Source::Remote)),
         Claim::Busy(stale) => {
@@ -121,46 +128,64 @@ where
             return section.fall_back(start.fallback.as_deref(), error);
         }
     };
-    // Before the loader begins: what is invalidated from here on may not be in its value.
-    let watermark = match &lease {
-        Some(_) => section.watermark().await,
-        None => Ok(None),
-    };
-    let began = section.clock.now();
-    let outcome = match &lease {
-        Some(lease) => renewing(&section, &key, lease, call(&section, load)).await,
+    let outcome = match &leased {
+        Some(leased) => {
+            let load = load_and_fill(&section, &text, &key, leased, load);
+            renewing(&section, &key, &leased.lease, load).await
+        }
         None => call(&section, load).await,
     };
     match outcome {
-        Ok(value) => {
-            if let Some(lease) = lease {
-                let making = Making {
-                    options: &EntryOptions::new(),
-                    watermark: watermark.as_ref().ok().copied().flatten(),
-                    load_time: section.clock.now().since(began),
-                };
-                let filled = match &watermark {
-                    Ok(_) => section.fill(&text, &lease, value.as_ref(), &making).await,
-                    Err(error) => {
-                        give_back(&section, &key, &lease, None).await;
-                        Err(error.clone())
-                    }
-                };
-                note(&section, filled);
-            }
-            Ok(Fetched::new(value, Duration::ZERO, Source::Loaded))
+        Ok(value) => Ok(Fetched::new(value, Duration::ZERO, Source::Loaded)),
+        Err(error) => section.fall_back(start.fallback.as_deref(), error),
+    }
+}
+
+/// Runs the loader under a lease, and ends the lease with what it gives.
+async fn load_and_fill<T, F, Fut, E>(
+    section: &Section<T>,
+    text: &str,
+    key: &StoreKey,
+    Leased { lease, over }: &Leased,
+    load: F,
+) -> Result<Option<T>>
+where
+    T: Clone + Send + Sync + 'static,
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = Result<Option<T>, E>>,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    // Before the loader begins: what is invalidated from here on may not be in its value.
+    let watermark = section.watermark().await;
+    let began = section.clock.now();
+    let value = match call(section, load).await {
+        Ok(value) => value,
+        Err(error) => {
+            let failure = LoadFailure {
+                message: describe(&error),
+                told_for: section.policy.error_ttl,
+            };
+            section.give_back(key, lease, Some(&failure)).await;
+            return Err(error);
+        }
+    };
+    let filled = match watermark {
+        Ok(watermark) => {
+            let making = Making {
+                options: &EntryOptions::new(),
+                watermark,
+                load_time: section.clock.now().since(began),
+                over: Some(over),
+            };
+            section.fill(text, lease, value.as_ref(), &making).await
         }
         Err(error) => {
-            if let Some(lease) = lease {
-                let failure = LoadFailure {
-                    message: describe(&error),
-                    told_for: section.policy.error_ttl,
-                };
-                give_back(&section, &key, &lease, Some(&failure)).await;
-            }
-            section.fall_back(start.fallback.as_deref(), error)
+            section.give_back(key, lease, None).await;
+            Err(error)
         }
-    }
+    };
+    note(section, filled);
+    Ok(value)
 }
 
 /// Asks for the lease until it is ours, or not needed, or there is no time left.
@@ -170,7 +195,7 @@ async fn claim<T: Clone + Send + Sync + 'static>(
     key: &StoreKey,
     start: &mut Start<T>,
 ) -> Claim<T> {
-    if start.nothing.is_newer || section.pay_debts().await.is_err() {
+    if start.nothing.is_newer || section.settle(key).await.is_err() {
         return Claim::Unleased;
     }
     let Ok(lease_for) = Ttl::new(LEASE_FOR) else {
@@ -195,7 +220,10 @@ async fn claim<T: Clone + Send + Sync + 'static>(
             }
         };
         match acquired {
-            Acquired::Leased(lease) => return Claim::Leased(lease),
+            Acquired::Leased(lease) => {
+                let over = attempt.seen;
+                return Claim::Leased(Leased { lease, over });
+            }
             Acquired::Failed(message) => return Claim::Failed(message),
             Acquired::Fresh(stored) => {
                 looks += 1;
@@ -224,11 +252,15 @@ async fn claim<T: Clone + Send + Sync + 'static>(
             } => {
                 section.counters.add(Count::Wait);
                 let now = section.clock.now();
-                if let Some(stale) = &start.fallback
-                    && (start.demand == Demand::Ahead
-                        || stale.times().freshness(now) == Freshness::Revalidate)
-                {
-                    return Claim::Busy(Arc::clone(stale));
+                if let Some(stale) = &start.fallback {
+                    let may_serve = match stale.times().freshness(now) {
+                        Freshness::Fresh | Freshness::Revalidate => true,
+                        Freshness::IfError => start.demand == Demand::Ahead,
+                        Freshness::Expired => false,
+                    };
+                    if may_serve {
+                        return Claim::Busy(Arc::clone(stale));
+                    }
                 }
                 if let Some(on_wait) = start.on_wait.take() {
                     on_wait();
@@ -338,17 +370,6 @@ fn note<T>(section: &Section<T>, filled: Result<Fill>) {
             section.counters.add(Count::NotStored);
             tracing::warn!(cache = %section.name, %error, "loaded value could not be stored");
         }
-    }
-}
-
-async fn give_back<T>(
-    section: &Section<T>,
-    key: &StoreKey,
-    lease: &Lease,
-    failure: Option<&LoadFailure>,
-) {
-    if let Err(error) = section.store.forfeit(key, lease, failure).await {
-        tracing::debug!(cache = %section.name, %error, "lease not given back: it will expire");
     }
 }
 

@@ -57,20 +57,26 @@ impl FromStr for LoadLease {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::invalid("lease is none that acquire has handed out");
         let (lease, watermark) = match text.split_once('.') {
-            Some((lease, watermark)) => (lease, Some(watermark.parse().map_err(|_| wrong())?)),
+            Some((lease, watermark)) => {
+                let watermark = watermark.parse().map_err(|_| foreign_lease())?;
+                (lease, Some(watermark))
+            }
             None => (text, None),
         };
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if lease.len() != 22 || !lease.bytes().all(is_token) {
-            return Err(wrong());
+            return Err(foreign_lease());
         }
         Ok(Self {
             lease: Lease::from_text(lease),
             watermark,
         })
     }
+}
+
+fn foreign_lease() -> Error {
+    Error::invalid("lease is none that acquire of this cache has handed out")
 }
 
 impl<T: Clone + Send + Sync + 'static> Cache<T> {
@@ -116,6 +122,11 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
             Found::Entry(resident) => seen(&resident),
             Found::Nothing(nothing) => nothing,
         };
+        // A lease that nobody knows: the caller loads, and what it fills is not stored.
+        let unknown = || Acquire::Lease(LoadLease { lease: Lease::random(), watermark });
+        if nothing.is_newer {
+            return Ok(unknown());
+        }
         let attempt = Attempt {
             lease_for,
             seen: nothing.seen,
@@ -129,9 +140,12 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
             Acquired::Failed(message) => Acquire::Failed(message),
             Acquired::Fresh(stored) => {
                 let read = section.open(&stored, None, now, changes).await?;
-                // One that is not fresh has only just appeared: look again.
-                fresh_entry(&read, section.clock.now())
-                    .map_or(Acquire::Wait(Duration::ZERO), Acquire::Value)
+                match (&read, fresh_entry(&read, section.clock.now())) {
+                    (_, Some(entry)) => Acquire::Value(entry),
+                    (Found::Nothing(nothing), None) if nothing.is_newer => unknown(),
+                    // One that is not fresh has only just appeared: look again.
+                    (_, None) => Acquire::Wait(Duration::ZERO),
+                }
             }
         })
     }
@@ -153,16 +167,20 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
         options: EntryOptions,
     ) -> Result<Fill> {
         let section = self.section();
-        section.pay_debts().await?;
         if let Some(ttl) = options.ttl {
             Ttl::new(ttl)?;
         }
+        if section.tags.is_some() != lease.watermark.is_some() {
+            return Err(foreign_lease());
+        }
+        let text = key.key_text()?;
+        section.settle(&section.key(&text)).await?;
         let making = Making {
             options: &options,
             watermark: lease.watermark,
             load_time: Duration::ZERO,
+            over: None,
         };
-        let text = key.key_text()?;
         section
             .fill(&text, &lease.lease, Some(value), &making)
             .await

@@ -1,6 +1,6 @@
 //! Several keys at once: one round trip to read them, one call to load what is missing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::entries::{Found, Nothing, Read};
 use super::handle::Cache;
 use super::load::{Absence, Demand, Start, Store};
 use super::obtain::seen;
-use super::section::Section;
+use super::section::{Section, to_keep};
 use super::table::Boarding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::AsKey;
@@ -26,40 +26,46 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             return join_all(texts.iter().map(|text| self.read(text))).await;
         };
         let mut reads: Vec<Option<Read<T>>> = texts.iter().map(|_| None).collect();
+        let settled = self.debts.settle_all(&*self.store).await;
+        let changes = self.tag_changes();
+        let sent = self.clock.now();
         let mut landings = Vec::new();
         for (index, text) in texts.iter().enumerate() {
-            // One that is being read already is waited for below.
-            if self.leftover(text).is_none()
-                && let Boarding::Pilot(landing) = values.board(text)
+            // One that may still be good, or is being read already, is waited for below.
+            if self.with_current_mark(text, sent).is_none()
+                && let Boarding::Pilot(landing) = values.board(text, changes)
             {
-                landings.push((index, landing));
+                landings.push((index, *text, landing));
             }
         }
         let keys: Vec<_> = landings
             .iter()
-            .filter_map(|(index, _)| texts.get(*index))
-            .map(|text| self.key(text))
+            .map(|(_, text, _)| self.key(text))
             .collect();
-        let changes = self.tag_changes();
-        let sent = self.clock.now();
-        let sightings = match self.pay_debts().await {
+        let sightings = match settled {
             Ok(()) => self.store.sight_many(&keys).await,
             Err(error) => Err(error),
         };
         let mut sightings = sightings.map(Vec::into_iter);
-        for (index, landing) in landings {
-            let read = match &mut sightings {
-                Ok(sightings) => match sightings.next().map(|s| (s.stored, s.mark)) {
-                    Some((Some(stored), mark)) => self.open(&stored, mark, sent, changes).await,
-                    Some((None, _)) | None => Ok(Found::Nothing(Nothing::default())),
-                },
+        // Together: tags that are not known are asked for in the same round trip.
+        let landing = landings.into_iter().map(|(index, _, landing)| {
+            let sighting = match &mut sightings {
+                Ok(sightings) => Ok(sightings.next().map(|s| (s.stored, s.mark))),
                 Err(error) => Err(error.clone()),
             };
-            let keep = match &read {
-                Ok(Found::Entry(resident)) if resident.is_watched() => Some(Arc::clone(resident)),
-                _ => None,
-            };
-            landing.land(keep, read.clone());
+            async move {
+                let read = match sighting {
+                    Ok(Some((Some(stored), mark))) => {
+                        self.open(&stored, mark, sent, changes).await
+                    }
+                    Ok(Some((None, _)) | None) => Ok(Found::Nothing(Nothing::default())),
+                    Err(error) => Err(error),
+                };
+                landing.land(to_keep(&read), read.clone());
+                (index, read)
+            }
+        });
+        for (index, read) in join_all(landing).await {
             if let Some(slot) = reads.get_mut(index) {
                 *slot = Some(read);
             }
@@ -153,10 +159,13 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         let mut values: HashMap<&str, T> = HashMap::new();
         let mut absent: Vec<(&str, &K)> = Vec::new();
+        let mut known: HashSet<&str> = HashSet::new();
         for (text, key) in texts.iter().zip(keys) {
+            if !known.insert(text) {
+                continue;
+            }
             match self.0.near_hit(text).and_then(|(hit, _)| hit.value.clone()) {
                 Some(value) => drop(values.insert(text, value)),
-                None if absent.iter().any(|(known, _)| known == text) => {}
                 None => absent.push((text, key)),
             }
         }

@@ -53,7 +53,6 @@ mod envelope;
 mod flight;
 mod handle;
 mod invalidate;
-mod journal;
 mod load;
 mod loaded;
 mod loading;

@@ -192,7 +192,7 @@ impl<T: Clone + Send + Sync + 'static> Desk<T> {
     {
         let section = &self.section;
         let patience = section.policy.serve_stale_after.zip(start.fallback.clone());
-        let flight = self.flights.join(text, || {
+        let flight = self.flights.join(text, section.tag_changes(), || {
             load::run(Arc::clone(section), text.into(), start, load)
         });
         let Some((patience, stale)) = patience else {
@@ -241,7 +241,7 @@ impl<T: Clone + Send + Sync + 'static> Desk<T> {
             absence: Absence::Answer,
             on_wait: None,
         };
-        self.flights.start_alone(text, || {
+        self.flights.start_alone(text, self.section.tag_changes(), || {
             load::run(Arc::clone(&self.section), text.into(), start, load)
         });
     }

@@ -9,22 +9,29 @@ use tokio::task::JoinSet;
 
 use super::counters::{Count, Counters};
 use super::entries::{Entries, Found, Nothing, Read};
-use super::envelope::{Envelope, Header, identity};
-use super::journal::Journal;
+use super::envelope::{Envelope, Header, identity, outlives_its_ttl};
 use super::near::Near;
 use super::policy::{Layout, Policy};
 use super::resident::{Resident, Times};
 use super::table::Boarding;
 use super::tags::Tags;
 use crate::backend::unpoisoned::lock;
-use crate::backend::{CacheStore, Mark, Stored};
+use crate::backend::{CacheStore, Debts, Mark, Stored};
 use crate::clock::{Clock, Moment};
-use crate::codec::Codec;
+use crate::codec::{self, Codec};
 use crate::error::{ErrorKind, Result};
 use crate::key::{Keyspace, Name, StoreKey};
 
 /// How far tags may lag for a cache that keeps nothing else in the process.
 const TAGS_LAG: Near = Near::new(0);
+
+/// What a read has found that may stay in the process.
+pub(super) fn to_keep<T>(read: &Read<T>) -> Option<Arc<Resident<T>>> {
+    match read {
+        Ok(Found::Entry(resident)) if resident.is_watched() => Some(Arc::clone(resident)),
+        Ok(_) | Err(_) => None,
+    }
+}
 
 /// What a cache and its loads share.
 pub(super) struct Section<T> {
@@ -39,7 +46,7 @@ pub(super) struct Section<T> {
     /// None in a plain layout.
     pub(super) tags: Option<Arc<Tags>>,
     pub(super) counters: Counters,
-    pub(super) journal: Journal,
+    pub(super) debts: Arc<Debts>,
     /// What goes on beside the calls; ends with this.
     pub(super) chores: Mutex<JoinSet<()>>,
     pub(super) reporting: OnceLock<()>,
@@ -73,9 +80,9 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             Layout::Plain(prefix) => keyspace.plain_prefix(prefix),
         };
         let entries = Arc::new(Entries::new(prefix.clone(), near));
-        store
-            .watchers()
-            .register(prefix.as_str(), Arc::downgrade(&entries) as _);
+        let watchers = store.watchers();
+        watchers.register(prefix.as_str(), Arc::downgrade(&entries) as _);
+        let debts = watchers.debts.of(prefix.as_str());
         let tags = (policy.layout == Layout::Sealed).then(|| {
             Tags::new(
                 Arc::clone(&store),
@@ -83,7 +90,6 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
                 keyspace.tag_prefix(&name),
                 keyspace.watermark(&name),
                 near.unwrap_or(TAGS_LAG).max_staleness,
-                Arc::clone(&entries) as _,
             )
         });
         Self {
@@ -97,7 +103,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             policy,
             entries,
             tags,
-            journal: Journal::default(),
+            debts,
             chores: Mutex::default(),
             reporting: OnceLock::new(),
             checks: Self::check_permits(),
@@ -132,23 +138,19 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
 
     /// What stands under the key, kept in the process where that is allowed.
     pub(super) async fn read(&self, text: &str) -> Read<T> {
+        let key = self.key(text);
+        self.settle(&key).await?;
         let Some(values) = &self.entries.values else {
-            return self.fetch(text).await;
+            return self.fetch(&key).await;
         };
         if let Some(found) = self.confirm_tags(text).await? {
             return Ok(Found::Entry(found));
         }
         loop {
-            match values.board(text) {
+            match values.board(text, self.tag_changes()) {
                 Boarding::Pilot(landing) => {
-                    let read = self.fetch(text).await;
-                    let keep = match &read {
-                        Ok(Found::Entry(resident)) if resident.is_watched() => {
-                            Some(Arc::clone(resident))
-                        }
-                        _ => None,
-                    };
-                    landing.land(keep, read.clone());
+                    let read = self.fetch(&key).await;
+                    landing.land(to_keep(&read), read.clone());
                     return read;
                 }
                 Boarding::Passenger(mut outcome) => {
@@ -164,15 +166,10 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
 
     /// What the process holds, if nothing but a tag has changed and it is not one of its own.
     async fn confirm_tags(&self, text: &str) -> Result<Option<Arc<Resident<T>>>> {
-        let (Some(resident), Some(tags), Some(near)) =
-            (self.leftover(text), &self.tags, &self.entries.near)
-        else {
+        let now = self.clock.now();
+        let (Some(resident), Some(tags)) = (self.with_current_mark(text, now), &self.tags) else {
             return Ok(None);
         };
-        let now = self.clock.now();
-        if !resident.is_coherent(now, near.max_staleness) || now >= resident.times().expires_at {
-            return Ok(None);
-        }
         let changes = tags.changes();
         let verdict = tags.judge(&resident.tags).await?;
         if !verdict.is_valid || verdict.marks.is_empty() {
@@ -183,47 +180,63 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         Ok(self.near(text).map(|(resident, _)| resident))
     }
 
+    /// What the process holds and may be good, but for its tags.
+    pub(super) fn with_current_mark(&self, text: &str, now: Moment) -> Option<Arc<Resident<T>>> {
+        let max_staleness = self.entries.near.as_ref()?.max_staleness;
+        self.leftover(text).filter(|resident| {
+            resident.is_coherent(now, max_staleness) && now < resident.times().expires_at
+        })
+    }
+
     /// What stands under the key with its times, read for this caller alone.
     pub(super) async fn inspect(&self, text: &str) -> Read<T> {
-        self.pay_debts().await?;
+        let key = self.key(text);
+        self.settle(&key).await?;
         let changes = self.tag_changes();
         let sent = self.clock.now();
-        match self.store.inspect(&self.key(text)).await? {
+        match self.store.inspect(&key).await? {
             Some(stored) => self.open(&stored, None, sent, changes).await,
             None => Ok(Found::Nothing(Nothing::default())),
         }
     }
 
-    async fn fetch(&self, text: &str) -> Read<T> {
-        self.pay_debts().await?;
-        let key = self.key(text);
+    async fn fetch(&self, key: &StoreKey) -> Read<T> {
         let changes = self.tag_changes();
         let sent = self.clock.now();
         let (stored, mark) = if self.entries.values.is_some() {
-            let sighting = self.store.sight(&key).await?;
+            let sighting = self.store.sight(key).await?;
             (sighting.stored, sighting.mark)
         } else {
-            let stored = if self.policy.needs_age() {
-                self.store.inspect(&key).await
-            } else {
-                self.store.get(&key).await.map(|bytes| {
-                    bytes.map(|bytes| Stored {
-                        bytes,
-                        ttl_left: None,
-                    })
-                })
-            };
-            // Another type than a string is nothing that this cache can use.
-            let stored = stored.or_else(|error| match error.kind() {
-                ErrorKind::Corrupt => Ok(None),
-                _ => Err(error),
-            })?;
-            (stored, None)
+            (self.look(key).await?, None)
         };
         match stored {
             Some(stored) => self.open(&stored, mark, sent, changes).await,
             None => Ok(Found::Nothing(Nothing::default())),
         }
+    }
+
+    /// Reads bytes, with their age where that decides what they are good for.
+    async fn look(&self, key: &StoreKey) -> Result<Option<Stored>> {
+        if self.policy.needs_age() {
+            return self.store.inspect(key).await;
+        }
+        match self.store.get(key).await {
+            // Another process of this cache serves stale entries, and so keeps them for longer.
+            Ok(Some(bytes)) if self.is_sealed() && outlives_its_ttl(&bytes) => {
+                self.store.inspect(key).await
+            }
+            Ok(bytes) => Ok(bytes.map(|bytes| Stored {
+                bytes,
+                ttl_left: None,
+            })),
+            // Another type than a string is nothing that this cache can use.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.policy.layout == Layout::Sealed
     }
 
     /// Makes sense of bytes that were read at `sent`, when that many tag changes were known.
@@ -271,7 +284,10 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         let value = if header.negative {
             None
         } else {
-            match self.decode(&payload) {
+            let value = codec::can_read(self.codec.id(), header.codec)
+                .then(|| self.decode(&payload))
+                .flatten();
+            match value {
                 Some(value) => Some(value),
                 None => return nothing(header.codec > self.codec.id()),
             }
@@ -279,7 +295,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         let times = Times::new(&self.policy, &header, sent, stored.ttl_left);
         let seen = identity(&stored.bytes);
         let unwatched_tags = tag_marks.is_empty() && !header.tags.is_empty();
-        let resident = Resident::new(value, seen, header.tags, times, stored.bytes.len());
+        let resident = Resident::new(value, seen, header.tags, times, payload.len());
         let mark = mark.filter(|_| !unwatched_tags);
         Ok(Self::vouch(resident, mark, tag_marks, changes))
     }

@@ -1,19 +1,18 @@
 //! Entries that are made here: tagged, sealed, put or filled.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::counters::Count;
 use super::envelope::{Header, store_ttl};
-use super::journal::Owed;
 use super::policy::Layout;
 use super::section::Section;
 use super::tags::EVERY_ENTRY;
-use crate::backend::{Fill, Lease};
-use crate::error::{Error, Result};
-use crate::key::Key;
+use crate::backend::{Fill, Lease, LoadFailure, NewEntry, Owed, is_unsent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{Key, StoreKey};
 use crate::ttl::Ttl;
 
 /// The most tags of one entry, those of its cache included.
@@ -55,6 +54,14 @@ impl EntryOptions {
     }
 }
 
+/// An entry before its tags are looked up.
+struct Made {
+    is_negative: bool,
+    payload: Bytes,
+    fresh_for: Duration,
+    tags: Vec<Box<str>>,
+}
+
 /// An entry as it is sent.
 pub(super) struct Sealed {
     bytes: Bytes,
@@ -67,6 +74,9 @@ pub(super) struct Making<'a> {
     /// What no tag may have passed; none in a plain layout.
     pub(super) watermark: Option<u64>,
     pub(super) load_time: Duration,
+    /// How the bytes begin that it is to replace, if that is known. In a plain layout others write
+    /// without leases: what they have written meanwhile stays.
+    pub(super) over: Option<&'a [u8]>,
 }
 
 impl<T: Clone + Send + Sync + 'static> Section<T> {
@@ -80,7 +90,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
 
     /// Stores a value, replacing what was there.
     pub(super) async fn put(
-        self: &Arc<Self>,
+        &self,
         text: &str,
         value: &T,
         options: &EntryOptions,
@@ -88,32 +98,21 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         if let Some(ttl) = options.ttl {
             Ttl::new(ttl)?;
         }
-        let payload = self.codec.encode(value)?;
-        self.check_size(payload.len())?;
-        let outcome = self.send_value(text, value, &payload, options).await;
-        // Neither the old value nor an unknown one may be found under the key later.
-        self.owe_unless_sent(Owed::Key(text.into()), outcome)
-    }
-
-    async fn send_value(
-        &self,
-        text: &str,
-        value: &T,
-        payload: &Bytes,
-        options: &EntryOptions,
-    ) -> Result<()> {
-        self.pay_debts().await?;
+        let made = self.make(Some(value), options)?;
         let key = self.key(text);
         let _fence = self.store.watchers().fence(key.as_str());
-        let making = Making {
-            options,
-            watermark: self.watermark().await?,
-            load_time: Duration::ZERO,
-        };
-        match self.seal(Some(value), payload, &making).await? {
-            Some(sealed) => self.store.put(&key, sealed.bytes, sealed.ttl).await,
+        let outcome = self.send_value(&key, made).await;
+        // Neither the old value nor an unknown one may be found under the key later.
+        self.owe_unless_sent(Owed::Entry(key.clone()), outcome)
+    }
+
+    async fn send_value(&self, key: &StoreKey, made: Made) -> Result<()> {
+        self.settle(key).await?;
+        let watermark = self.watermark().await?;
+        match self.seal(made, watermark, Duration::ZERO).await? {
+            Some(sealed) => self.store.put(key, sealed.bytes, sealed.ttl).await,
             // Its tag was invalidated at the same time, and wins.
-            None => self.store.remove(&key).await.map(drop),
+            None => self.store.remove(key).await.map(drop),
         }
     }
 
@@ -130,75 +129,103 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         let key = self.key(text);
         if value.is_none() && self.tags.is_none() {
             // A plain layout has no room to say that there is no value.
-            self.store.forfeit(&key, lease, None).await?;
+            self.give_back(&key, lease, None).await;
             return Ok(Fill::Superseded);
         }
-        let sealed = match self.prepare(value, making).await {
-            Ok(Some(sealed)) => sealed,
+        // What the caller's own code does to one value must not end the task of many callers.
+        let made = catch_unwind(AssertUnwindSafe(|| self.make(value, making.options)));
+        let made = made.unwrap_or_else(|_panic| {
+            let message = format!("ttl, tags or codec of cache {} panicked", self.name);
+            Err(Error::new(ErrorKind::Codec, message))
+        });
+        let sealed = match made {
+            Ok(made) => self.seal(made, making.watermark, making.load_time).await,
+            Err(error) => Err(error),
+        };
+        let filled = match sealed {
+            Ok(Some(Sealed { bytes, ttl })) => {
+                let over = making.over.filter(|_| self.tags.is_none());
+                let entry = NewEntry { bytes, ttl, over };
+                let filled = self.store.fill(&key, lease, entry).await;
+                if filled.as_ref().is_err_and(|error| !is_unsent(error)) {
+                    self.give_back(&key, lease, None).await;
+                }
+                filled
+            }
             Ok(None) => {
-                self.counters.add(Count::Superseded);
-                self.store.forfeit(&key, lease, None).await?;
-                return Ok(Fill::Superseded);
+                self.give_back(&key, lease, None).await;
+                Ok(Fill::Superseded)
             }
             Err(error) => {
-                self.store.forfeit(&key, lease, None).await?;
-                return Err(error);
+                self.give_back(&key, lease, None).await;
+                Err(error)
             }
         };
-        let filled = self
-            .store
-            .fill(&key, lease, sealed.bytes, sealed.ttl)
-            .await?;
-        if filled == Fill::Superseded {
+        if let Ok(Fill::Superseded) = &filled {
             self.counters.add(Count::Superseded);
         }
-        Ok(filled)
+        filled
     }
 
-    async fn prepare(&self, value: Option<&T>, making: &Making<'_>) -> Result<Option<Sealed>> {
+    /// Ends a lease without an entry. It ends by itself if that cannot be said.
+    pub(super) async fn give_back(
+        &self,
+        key: &StoreKey,
+        lease: &Lease,
+        failure: Option<&LoadFailure>,
+    ) {
+        if let Err(error) = self.store.forfeit(key, lease, failure).await {
+            tracing::debug!(cache = %self.name, %error, "lease not given back: it will expire");
+        }
+    }
+
+    /// Everything about an entry that the caller's own code decides.
+    fn make(&self, value: Option<&T>, options: &EntryOptions) -> Result<Made> {
         let payload = match value {
             Some(value) => self.codec.encode(value)?,
             None => Bytes::new(),
         };
         self.check_size(payload.len())?;
-        self.seal(value, &payload, making).await
+        let tags = match &self.policy.layout {
+            Layout::Sealed => self.tags_of(value, options)?,
+            Layout::Plain(_) => Vec::new(),
+        };
+        Ok(Made {
+            is_negative: value.is_none(),
+            payload,
+            fresh_for: self.policy.fresh_for(value, options.ttl),
+            tags,
+        })
     }
 
     /// The entry's bytes; `None` when a tag was invalidated since the watermark was read.
     async fn seal(
         &self,
-        value: Option<&T>,
-        payload: &Bytes,
-        making: &Making<'_>,
+        made: Made,
+        watermark: Option<u64>,
+        load_time: Duration,
     ) -> Result<Option<Sealed>> {
-        let fresh_for = self.policy.fresh_for(value, making.options.ttl);
-        let kept = self.policy.kept(fresh_for);
-        let (Layout::Sealed, Some(tags), Some(watermark)) =
-            (&self.policy.layout, &self.tags, making.watermark)
-        else {
-            return Ok(Some(Sealed {
-                bytes: payload.clone(),
-                ttl: store_ttl(kept)?,
-            }));
+        let kept = self.policy.kept(made.fresh_for);
+        let ttl = store_ttl(kept)?;
+        let (Some(tags), Some(watermark)) = (&self.tags, watermark) else {
+            let bytes = made.payload;
+            return Ok(Some(Sealed { bytes, ttl }));
         };
-        let named = self.tags_of(value, making.options)?;
-        let Some(tags) = tags.stamp(named, watermark, kept).await? else {
+        let Some(tags) = tags.stamp(made.tags, watermark, kept).await? else {
             return Ok(None);
         };
         let header = Header {
-            negative: value.is_none(),
+            negative: made.is_negative,
             stale: false,
             schema: self.policy.schema,
             codec: self.codec.id(),
-            ttl: fresh_for,
+            ttl: made.fresh_for,
             kept,
-            load_time: making.load_time,
+            load_time,
             tags,
         };
-        Ok(Some(Sealed {
-            bytes: header.seal(payload, self.policy.compress_above),
-            ttl: store_ttl(kept)?,
-        }))
+        let bytes = header.seal(&made.payload, self.policy.compress_above);
+        Ok(Some(Sealed { bytes, ttl }))
     }
 
     /// Every tag of an entry, escaped, each once.
@@ -247,6 +274,6 @@ pub(super) fn tag_text(tag: &str) -> Result<Box<str>> {
         .map(|key| key.as_str().into())
         .map_err(|source| {
             let message = format!("tag is not allowed: {source}");
-            Error::with_source(crate::ErrorKind::Invalid, message, source)
+            Error::with_source(ErrorKind::Invalid, message, source)
         })
 }

@@ -42,7 +42,8 @@ pub(super) struct Table<V, O> {
 }
 
 struct Stripe<O> {
-    reads: HashMap<Box<str>, Outcome<O>>,
+    /// With the number that they began at.
+    reads: HashMap<Box<str>, (u64, Outcome<O>)>,
     /// Keys that this process is changing, and how many calls do.
     fences: HashMap<Box<str>, usize>,
 }
@@ -96,13 +97,17 @@ impl<V: Weigh, O> Table<V, O> {
         self.values.get(key)
     }
 
-    pub(super) fn board(&self, key: &str) -> Boarding<'_, V, O> {
+    /// Joins the read that is under way if it began at the same number of changes elsewhere.
+    pub(super) fn board(&self, key: &str, changes: u64) -> Boarding<'_, V, O> {
         let mut stripe = self.stripe(key);
-        if let Some(outcome) = stripe.reads.get(key) {
-            return Boarding::Passenger(outcome.clone());
+        match stripe.reads.get(key) {
+            Some((began_at, outcome)) if *began_at == changes => {
+                return Boarding::Passenger(outcome.clone());
+            }
+            Some(_) | None => {}
         }
         let (sender, outcome) = watch::channel(None);
-        stripe.reads.insert(key.into(), outcome);
+        stripe.reads.insert(key.into(), (changes, outcome));
         Boarding::Pilot(Landing {
             table: self,
             key: key.into(),
@@ -191,8 +196,8 @@ impl<V: Weigh, O> Landing<'_, V, O> {
     }
 
     fn is_on_the_table(&self, stripe: &Stripe<O>) -> bool {
-        let own = |outcome: &Outcome<O>| outcome.same_channel(&self.sender.subscribe());
-        stripe.reads.get(&self.key).is_some_and(own)
+        let read = stripe.reads.get(&self.key);
+        read.is_some_and(|(_, outcome)| outcome.same_channel(&self.sender.subscribe()))
     }
 }
 
@@ -220,7 +225,7 @@ mod tests {
     }
 
     fn pilot(table: &Table<u32, u32>) -> Landing<'_, u32, u32> {
-        match table.board("k") {
+        match table.board("k", 0) {
             Boarding::Pilot(landing) => landing,
             Boarding::Passenger(_) => panic!("a read is under way"),
         }
@@ -230,7 +235,7 @@ mod tests {
     async fn a_passenger_gets_what_the_pilot_lands() {
         let table = table();
         let landing = pilot(&table);
-        let Boarding::Passenger(mut outcome) = table.board("k") else {
+        let Boarding::Passenger(mut outcome) = table.board("k", 0) else {
             panic!("a read is under way");
         };
         landing.land(Some(7), 7);
@@ -242,7 +247,7 @@ mod tests {
     async fn a_pilot_that_gives_up_lets_others_read() {
         let table = table();
         let landing = pilot(&table);
-        let Boarding::Passenger(mut outcome) = table.board("k") else {
+        let Boarding::Passenger(mut outcome) = table.board("k", 0) else {
             panic!("a read is under way");
         };
         drop(landing);
@@ -299,6 +304,20 @@ mod tests {
     }
 
     #[test]
+    fn a_read_that_began_at_another_number_is_not_joined() {
+        let table = table();
+        let before = pilot(&table);
+        let Boarding::Pilot(after) = table.board("k", 1) else {
+            panic!("something has changed since that read began");
+        };
+        assert!(matches!(table.board("k", 1), Boarding::Passenger(_)));
+        before.land(Some(1), 1);
+        assert_eq!(table.peek("k"), None);
+        after.land(Some(2), 2);
+        assert_eq!(table.peek("k"), Some(2));
+    }
+
+    #[test]
     fn values_stay_below_the_capacity() {
         #[derive(Clone)]
         struct Heavy;
@@ -309,7 +328,7 @@ mod tests {
         }
         let table: Table<Heavy, ()> = Table::new(100_000, 1_000);
         for number in 0..1_000 {
-            if let Boarding::Pilot(landing) = table.board(&number.to_string()) {
+            if let Boarding::Pilot(landing) = table.board(&number.to_string(), 0) {
                 landing.land(Some(Heavy), ());
             }
         }

@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+
 use super::envelope::{Tagged, store_ttl};
 use super::table::{Boarding, Table, Weigh};
-use crate::backend::{CacheStore, Mark, Sighting, Watcher};
+use crate::backend::{CacheStore, Mark, Owed, Sighting, Watcher};
 use crate::clock::{Clock, Moment, TIMER_LAG};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::StoreKey;
@@ -41,8 +43,6 @@ pub(super) struct Tags {
     max_staleness: Duration,
     table: Table<Generation, Result<Option<Generation>>>,
     changes: AtomicU64,
-    /// The entries, which must not be handed on when a tag has changed under them.
-    dependents: Arc<dyn Watcher>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,7 +72,6 @@ impl Tags {
         prefix: StoreKey,
         counter: StoreKey,
         max_staleness: Duration,
-        dependents: Arc<dyn Watcher>,
     ) -> Arc<Self> {
         let tags = Arc::new(Self {
             store,
@@ -82,7 +81,6 @@ impl Tags {
             max_staleness,
             table: Table::new(TABLE_BYTES, TYPICAL_BYTES),
             changes: AtomicU64::new(0),
-            dependents,
         });
         let watchers = tags.store.watchers();
         watchers.register(tags.prefix.as_str(), Arc::downgrade(&tags) as _);
@@ -90,7 +88,8 @@ impl Tags {
         tags
     }
 
-    /// Rises whenever a tag may have changed: what was valid at one number is so while it stands.
+    /// Rises whenever a tag may have changed: what was valid at one number is so while it stands,
+    /// and a read that began at one is not handed to who asks at another.
     #[inline]
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
@@ -137,14 +136,12 @@ impl Tags {
         watermark: u64,
         kept: Duration,
     ) -> Result<Option<Box<[Tagged]>>> {
-        let mut stamped = Vec::new();
-        for tag in tags {
-            let Some(generation) = self.generation(&tag, watermark, kept).await? else {
-                return Ok(None);
-            };
-            stamped.push(Tagged { tag, generation });
-        }
-        Ok(Some(stamped.into()))
+        let stamping = tags.into_iter().map(async |tag| {
+            let generation = self.generation(&tag, watermark, kept).await?;
+            Ok(generation.map(|generation| Tagged { tag, generation }))
+        });
+        let stamped = try_join_all(stamping).await?;
+        Ok(stamped.into_iter().collect())
     }
 
     async fn generation(&self, tag: &str, watermark: u64, kept: Duration) -> Result<Option<u64>> {
@@ -164,15 +161,20 @@ impl Tags {
         Ok(made.filter(|number| *number <= watermark))
     }
 
-    /// Makes every entry invalid that carries the tag and whose load began before.
-    pub(super) async fn invalidate(&self, tag: &str) -> Result<()> {
-        let key = self.key(tag);
-        let watchers = self.store.watchers();
-        let _fences = (
-            watchers.fence(self.counter.as_str()),
-            watchers.fence(key.as_str()),
-        );
-        self.store.invalidate_tag(&self.counter, &key).await
+    /// What makes every entry invalid that carries the tag and whose load began before.
+    pub(super) fn owed(&self, tag: &str) -> Owed {
+        Owed::Tag {
+            counter: self.counter.clone(),
+            tag: self.key(tag),
+        }
+    }
+
+    /// Sees to it that the tags of an entry live as long as one that is kept for `kept` from now on.
+    pub(super) async fn prolong(&self, tags: &[Tagged], kept: Duration) -> Result<()> {
+        let prolonging = tags
+            .iter()
+            .map(|tagged| self.generation(&tagged.tag, tagged.generation, kept));
+        try_join_all(prolonging).await.map(drop)
     }
 
     fn key(&self, tag: &str) -> StoreKey {
@@ -190,7 +192,7 @@ impl Tags {
             return Ok(Some(known));
         }
         loop {
-            match self.table.board(name) {
+            match self.table.board(name, 0) {
                 Boarding::Pilot(landing) => {
                     let outcome = self.read(name).await;
                     let keep = outcome.as_ref().ok().cloned().flatten();
@@ -242,7 +244,6 @@ impl Tags {
         // The watermark alone makes nothing invalid.
         if name != WATERMARK {
             self.changes.fetch_add(1, Ordering::SeqCst);
-            self.dependents.flushed();
         }
     }
 }
@@ -251,6 +252,10 @@ impl Watcher for Tags {
     fn changed(&self, key: &str) {
         if let Some(name) = self.name_of(key) {
             self.table.invalidate(name);
+            if name != WATERMARK {
+                // It advances with each tag; where changes are announced, only the tag is named.
+                self.table.invalidate(WATERMARK);
+            }
             self.note_change(name);
         }
     }

@@ -11,7 +11,7 @@ pub struct Raw;
 
 impl Codec<Bytes> for Raw {
     fn id(&self) -> u8 {
-        3
+        super::RAW
     }
 
     fn encode(&self, value: &Bytes) -> Result<Bytes> {

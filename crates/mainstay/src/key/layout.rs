@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::{Key, Name, Namespace};
 
 /// A complete key, as it stands in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreKey(Arc<str>);
 
 impl StoreKey {

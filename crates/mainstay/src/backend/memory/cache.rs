@@ -14,8 +14,8 @@ use super::epoch::next_number;
 use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{
-    Acquired, Attempt, CacheStore, Fill, Lane, Lease, LeaseId, LoadFailure, STALE, STALE_AT,
-    Sighting, Stored, Watchers,
+    Acquired, Attempt, CacheStore, Fill, Lane, Lease, LeaseId, LoadFailure, NewEntry, STALE,
+    STALE_AT, Sighting, Stored, Watchers,
 };
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
@@ -269,23 +269,32 @@ impl CacheStore for MemoryCache {
         Ok(leases.expire_at(now, key, now.after(lease_for.as_duration())))
     }
 
-    async fn fill(&self, key: &StoreKey, lease: &Lease, value: Bytes, ttl: Ttl) -> Result<Fill> {
-        check_size(&value)?;
+    async fn fill(&self, key: &StoreKey, lease: &Lease, entry: NewEntry<'_>) -> Result<Fill> {
+        let NewEntry { bytes, ttl, over } = entry;
+        check_size(&bytes)?;
         let mut leases = self.stripe(key);
         let now = self.clock.now();
+        let current = self.alive(now, key);
         let held = leases.get(now, key);
-        if held.is_some_and(|standing| standing.value.is_held_by(lease)) {
-            leases.remove(now, key);
-            let expires_at = now.after(ttl.as_duration());
-            self.store(key, value, expires_at, Some(lease.clone()));
-            return Ok(Fill::Stored);
+        if !held.is_some_and(|standing| standing.value.is_held_by(lease)) {
+            let same = |kept: Kept| kept.lease.as_ref() == Some(lease) && kept.value == bytes;
+            return Ok(if current.is_some_and(same) {
+                Fill::Stored
+            } else {
+                Fill::Superseded
+            });
         }
-        let same = |kept: Kept| kept.lease.as_ref() == Some(lease) && kept.value == value;
-        Ok(if self.alive(now, key).is_some_and(same) {
-            Fill::Stored
-        } else {
-            Fill::Superseded
-        })
+        leases.remove(now, key);
+        let is_written = |(kept, over): (Kept, &[u8])| {
+            over.is_empty() || !kept.value.starts_with(over)
+        };
+        if current.zip(over).is_some_and(is_written) {
+            self.watchers.changed(key.as_str());
+            return Ok(Fill::Superseded);
+        }
+        let expires_at = now.after(ttl.as_duration());
+        self.store(key, bytes, expires_at, Some(lease.clone()));
+        Ok(Fill::Stored)
     }
 
     async fn forfeit(
@@ -341,10 +350,11 @@ impl CacheStore for MemoryCache {
         Ok(found)
     }
 
-    async fn touch(&self, key: &StoreKey, ttl: Ttl) -> Result<bool> {
+    async fn touch(&self, key: &StoreKey, seen: &[u8], ttl: Ttl) -> Result<bool> {
         let _leases = self.stripe(key);
         let now = self.clock.now();
-        let Some(kept) = self.alive(now, key) else {
+        let kept = self.alive(now, key);
+        let Some(kept) = kept.filter(|kept| kept.value.starts_with(seen)) else {
             return Ok(false);
         };
         let expires_at = now.after(ttl.as_duration());

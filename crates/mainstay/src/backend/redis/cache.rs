@@ -14,8 +14,8 @@ use super::script::Script;
 use super::tracked::Tracked;
 use super::{reply, script};
 use crate::backend::{
-    Acquired, Attempt, CacheStore, Fill, Lease, LeaseId, LoadFailure, STALE, STALE_AT, Sighting,
-    Stored, Watchers,
+    Acquired, Attempt, CacheStore, Fill, Lease, LeaseId, LoadFailure, NewEntry, STALE, STALE_AT,
+    Sighting, Stored, Watchers,
 };
 use crate::error::Result;
 use crate::key::StoreKey;
@@ -52,12 +52,18 @@ impl RedisCache {
     }
 
     /// Runs a script that changes an entry, its lease, or both.
-    async fn change(&self, script: &Script, key: &StoreKey, arguments: &[&[u8]]) -> Result<Value> {
+    async fn change(
+        &self,
+        script: &Script,
+        key: &StoreKey,
+        arguments: &[&[u8]],
+        effect: Effect,
+    ) -> Result<Value> {
         let lease = key.companion("l");
         let mut keys = vec![key.as_str(), &lease];
         keys.extend(self.announced.as_deref());
         self.commander
-            .eval(script, &keys, arguments, Effect::Idempotent)
+            .eval(script, &keys, arguments, effect)
             .await
     }
 
@@ -180,7 +186,11 @@ impl CacheStore for RedisCache {
     }
 
     async fn put(&self, key: &StoreKey, value: Bytes, ttl: Ttl) -> Result<()> {
-        self.change(&script::CACHE_PUT, key, &[&value, millis(ttl).as_bytes()])
+        let ttl = millis(ttl);
+        let arguments: [&[u8]; 2] = [&value, ttl.as_bytes()];
+        // Not again: somebody may have removed what a first attempt has stored.
+        let effect = Effect::Once;
+        self.change(&script::CACHE_PUT, key, &arguments, effect)
             .await?;
         Ok(())
     }
@@ -237,14 +247,20 @@ impl CacheStore for RedisCache {
     async fn renew(&self, key: &StoreKey, lease: &Lease, lease_for: Ttl) -> Result<bool> {
         let lease_for = millis(lease_for);
         let arguments = [lease.as_str().as_bytes(), lease_for.as_bytes()];
-        let reply = self.change(&script::CACHE_RENEW, key, &arguments).await?;
+        let script = &script::CACHE_RENEW;
+        let effect = Effect::Idempotent;
+        let reply = self.change(script, key, &arguments, effect).await?;
         Ok(reply::count(&reply)? > 0)
     }
 
-    async fn fill(&self, key: &StoreKey, lease: &Lease, value: Bytes, ttl: Ttl) -> Result<Fill> {
-        let ttl = millis(ttl);
-        let arguments: [&[u8]; 3] = [lease.as_str().as_bytes(), &value, ttl.as_bytes()];
-        let reply = self.change(&script::CACHE_FILL, key, &arguments).await?;
+    async fn fill(&self, key: &StoreKey, lease: &Lease, entry: NewEntry<'_>) -> Result<Fill> {
+        let ttl = millis(entry.ttl);
+        let mut arguments: Vec<&[u8]> =
+            vec![lease.as_str().as_bytes(), &entry.bytes, ttl.as_bytes()];
+        arguments.extend(entry.over);
+        let script = &script::CACHE_FILL;
+        let effect = Effect::Idempotent;
+        let reply = self.change(script, key, &arguments, effect).await?;
         Ok(match reply::count(&reply)? {
             0 => Fill::Superseded,
             _ => Fill::Stored,
@@ -263,27 +279,35 @@ impl CacheStore for RedisCache {
             record.as_bytes(),
             kept.as_bytes(),
         ];
-        self.change(&script::CACHE_FORFEIT, key, &arguments).await?;
+        let script = &script::CACHE_FORFEIT;
+        self.change(script, key, &arguments, Effect::Idempotent)
+            .await?;
         Ok(())
     }
 
     async fn remove(&self, key: &StoreKey) -> Result<bool> {
-        let reply = self.change(&script::CACHE_REMOVE, key, &[]).await?;
+        let script = &script::CACHE_REMOVE;
+        let reply = self.change(script, key, &[], Effect::Idempotent).await?;
         Ok(reply::count(&reply)? > 0)
     }
 
     async fn expire(&self, key: &StoreKey) -> Result<bool> {
         let (offset, flag) = (STALE_AT.to_string(), STALE.to_string());
         let arguments = [offset.as_bytes(), flag.as_bytes()];
-        let reply = self.change(&script::CACHE_EXPIRE, key, &arguments).await?;
+        let script = &script::CACHE_EXPIRE;
+        let effect = Effect::Idempotent;
+        let reply = self.change(script, key, &arguments, effect).await?;
         Ok(reply::count(&reply)? > 0)
     }
 
-    async fn touch(&self, key: &StoreKey, ttl: Ttl) -> Result<bool> {
-        let mut expire = redis::cmd("PEXPIRE");
-        expire.arg(key.as_str()).arg(ttl.as_millis());
+    async fn touch(&self, key: &StoreKey, seen: &[u8], ttl: Ttl) -> Result<bool> {
+        let ttl = millis(ttl);
+        let arguments = [seen, ttl.as_bytes()];
+        let script = &script::CACHE_TOUCH;
         let effect = Effect::Idempotent;
-        let reply = self.commander.run(key.as_str(), &expire, effect).await?;
+        let keys = [key.as_str()];
+        let touched = self.commander.eval(script, &keys, &arguments, effect);
+        let reply = touched.await?;
         Ok(reply::count(&reply)? > 0)
     }
 

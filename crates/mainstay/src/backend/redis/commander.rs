@@ -69,6 +69,7 @@ impl Connections {
             method: near.method,
             clock: near.clock,
             watchers: near.watchers,
+            probe_key: near.probe_key,
         };
         let (route, hub, tracked) = match &config.topology {
             Topology::Single(address) => {

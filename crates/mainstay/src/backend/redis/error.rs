@@ -106,7 +106,8 @@ fn classify(error: &RedisError) -> ErrorKind {
         },
         DriverKind::Extension => match error.code() {
             Some("WRONGTYPE") => ErrorKind::Corrupt,
-            Some("BUSY" | "UNKILLABLE") => ErrorKind::Unavailable,
+            // Writes are refused for as long as the disk or the replicas are not what they should be.
+            Some("BUSY" | "UNKILLABLE" | "MISCONF" | "NOREPLICAS") => ErrorKind::Unavailable,
             _ => ErrorKind::Refused,
         },
         DriverKind::Io

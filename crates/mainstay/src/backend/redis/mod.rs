@@ -57,6 +57,7 @@ pub(crate) struct NearSetup {
     method: Method,
     clock: Arc<dyn Clock>,
     watchers: Arc<Watchers>,
+    probe_key: String,
 }
 
 impl NearSetup {
@@ -73,6 +74,7 @@ impl NearSetup {
             method,
             clock,
             watchers: Arc::default(),
+            probe_key: keyspace.probe().to_string(),
         }
     }
 }

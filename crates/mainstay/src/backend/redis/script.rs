@@ -63,6 +63,7 @@ scripts! {
     CACHE_RENEW = "cache_renew",
     CACHE_TAG_CREATE = "cache_tag_create",
     CACHE_TAG_INVALIDATE = "cache_tag_invalidate",
+    CACHE_TOUCH = "cache_touch",
     CACHE_WATERMARK = "cache_watermark",
     LIMIT_WINDOW = "limit_window",
     LOCK_ACQUIRE = "lock_acquire",

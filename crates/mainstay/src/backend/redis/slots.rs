@@ -87,6 +87,14 @@ impl SlotMap {
         &self.primaries
     }
 
+    /// A hash tag whose slot is one of the node's.
+    pub(crate) fn hash_tag_of(&self, address: &Address) -> Option<String> {
+        // Enough to find one for a node with a single slot, too.
+        (0..u32::from(SLOTS) * 16)
+            .map(|number| number.to_string())
+            .find(|tag| self.primary(slot_of(tag.as_bytes())) == Some(address))
+    }
+
     /// Whether every slot is served.
     pub(crate) fn is_complete(&self) -> bool {
         let covered: u32 = self

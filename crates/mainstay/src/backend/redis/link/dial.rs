@@ -62,7 +62,11 @@ impl Dialer {
                 let keepalive = TcpKeepalive::new()
                     .with_time(Duration::from_secs(15))
                     .with_interval(Duration::from_secs(5));
-                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                let socket = SockRef::from(&stream);
+                socket.set_tcp_keepalive(&keepalive)?;
+                // Once a connection is given up, what it has not sent yet must not arrive any more:
+                // a value could come after the removal that follows on the next connection.
+                socket.set_linger(Some(Duration::ZERO))?;
                 if self.login.tls {
                     let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
                     let tls = self

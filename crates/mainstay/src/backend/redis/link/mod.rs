@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 #[async_trait]
 pub(crate) trait Hooks: Send + Sync + 'static {
     /// Prepares a new connection before any caller gets it. An error discards the connection.
+    /// Callers have none at that time; what they were told by the one before may have changed.
     async fn on_connect(&self, _connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
         Ok(())
     }
@@ -43,7 +44,8 @@ pub(crate) trait Hooks: Send + Sync + 'static {
         ping(connection).await
     }
 
-    /// Hears that the connection is gone, before pending calls fail.
+    /// Hears that the connection is gone, before pending calls fail. Not called for an attempt that
+    /// has not come as far as [`on_connect`](Self::on_connect).
     fn on_down(&self) {}
 }
 
@@ -60,6 +62,23 @@ pub(crate) fn check_pong(reply: Value) -> Result<(), RedisError> {
         _ => Err(RedisError::from((
             redis::ErrorKind::UnexpectedReturnType,
             "PING was not answered by PONG",
+        ))),
+    }
+}
+
+/// Whether a reply to `ROLE` is a primary's.
+pub(crate) fn check_primary(role: Value) -> Result<(), RedisError> {
+    let Value::Array(fields) = role.extract_error()? else {
+        return Err(RedisError::from((
+            redis::ErrorKind::UnexpectedReturnType,
+            "ROLE was not answered by an array",
+        )));
+    };
+    match fields.first() {
+        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+        _ => Err(RedisError::from((
+            redis::ErrorKind::Io,
+            "node is not a primary",
         ))),
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, RedisError, Value};
+use redis::{ErrorKind, RedisError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::backoff::Backoff;
 use super::dial::Driver;
-use super::{Dialer, Hooks, LinkConfig, LinkState, Locate, ping};
+use super::{Dialer, Hooks, LinkConfig, LinkState, Locate, check_primary, ping};
 
 pub(super) struct Supervisor {
     pub(super) config: LinkConfig,
@@ -44,7 +44,8 @@ impl Supervisor {
         let mut backoff = Backoff::default();
         let mut epoch = 0;
         loop {
-            match timeout(self.config.connect_timeout, self.open()).await {
+            let is_set_up = AtomicBool::new(false);
+            match timeout(self.config.connect_timeout, self.open(&is_set_up)).await {
                 Ok(Ok((connection, mut driver))) => {
                     epoch += 1;
                     backoff.reset();
@@ -61,27 +62,34 @@ impl Supervisor {
                     self.hooks.on_down();
                     self.state.send_replace(LinkState::Down(Some(reason)));
                 }
-                Ok(Err(error)) => self.attempt_failed(error),
-                Err(_elapsed) => self.attempt_failed(RedisError::from((
-                    ErrorKind::Io,
-                    "no connection within the connect timeout",
-                ))),
+                Ok(Err(error)) => self.attempt_failed(error, is_set_up.into_inner()),
+                Err(_elapsed) => {
+                    let why = "no connection within the connect timeout";
+                    let error = RedisError::from((ErrorKind::Io, why));
+                    self.attempt_failed(error, is_set_up.into_inner());
+                }
             }
             sleep(backoff.next()).await;
         }
     }
 
-    fn attempt_failed(&self, error: RedisError) {
+    fn attempt_failed(&self, error: RedisError, is_set_up: bool) {
         let role = self.config.role;
         tracing::debug!(role, %error, "connection attempt failed");
         metrics::counter!("mainstay_link_failed_attempts_total", "role" => role).increment(1);
-        // What was set up on the way is gone with it.
-        self.hooks.on_down();
+        if is_set_up {
+            // It is gone with the connection.
+            self.hooks.on_down();
+        }
         self.is_away.store(true, Ordering::SeqCst);
         self.state.send_replace(LinkState::Down(Some(error)));
     }
 
-    async fn open(&self) -> Result<(MultiplexedConnection, Running), RedisError> {
+    /// Says on the way, for those who do not hear the end, whether the hooks have been at work.
+    async fn open(
+        &self,
+        is_set_up: &AtomicBool,
+    ) -> Result<(MultiplexedConnection, Running), RedisError> {
         let address = self.target.locate().await?;
         let hooks = Arc::clone(&self.hooks);
         let (mut connection, driver) = self
@@ -92,8 +100,10 @@ impl Supervisor {
         // A node that loads its data accepts connections and answers an error here.
         ping(&mut connection).await?;
         if self.target.must_be_primary() {
-            check_primary(&mut connection).await?;
+            let role = connection.send_packed_command(&redis::cmd("ROLE")).await?;
+            check_primary(role)?;
         }
+        is_set_up.store(true, Ordering::SeqCst);
         self.hooks.on_connect(&mut connection).await?;
         Ok((connection, driver))
     }
@@ -128,19 +138,5 @@ impl Supervisor {
             _ended = &mut driver.0 => lost("connection closed"),
             _ = self.given_up.wait_for(|given_up| *given_up >= epoch) => lost("asked to reconnect"),
         }
-    }
-}
-
-async fn check_primary(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    let role = connection.send_packed_command(&redis::cmd("ROLE")).await?;
-    let Value::Array(fields) = role.extract_error()? else {
-        return Err(RedisError::from((
-            ErrorKind::UnexpectedReturnType,
-            "ROLE was not answered by an array",
-        )));
-    };
-    match fields.first() {
-        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
-        _ => Err(RedisError::from((ErrorKind::Io, "node is not a primary"))),
     }
 }

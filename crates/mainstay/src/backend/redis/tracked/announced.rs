@@ -60,6 +60,8 @@ fn number(text: &[u8]) -> Option<u64> {
 #[async_trait]
 impl Hooks for Announced {
     async fn on_connect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        // What was read on the connection before, even after its end was noted, is past.
+        self.lane.interrupt();
         let sent = self.clock.now();
         connection.subscribe(&self.channel).await?;
         let counter = self.counter(connection).await?;

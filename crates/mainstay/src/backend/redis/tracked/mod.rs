@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::announced::Announced;
-use self::pushed::Pushed;
+use self::pushed::{Office, Pushed};
 use super::cluster::Cluster;
 use super::commander::{ScriptCall, is_unknown_script};
 use super::config::Address;
@@ -54,6 +54,8 @@ pub(crate) struct Setup {
     pub(crate) method: Method,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) watchers: Arc<Watchers>,
+    /// How the keys begin that a node of a Cluster is asked for, to see whether it serves its slots.
+    pub(crate) probe_key: String,
 }
 
 /// The watched connections.
@@ -82,10 +84,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn start(setup: &Setup, target: Arc<dyn Locate>) -> Arc<Self> {
+    fn start(setup: &Setup, target: Arc<dyn Locate>, office: Office) -> Arc<Self> {
         let lane = Lane::unconfirmed();
         let hooks: Arc<dyn Hooks> = match &setup.method {
-            Method::Tracking => Arc::new(Pushed::new(setup, Arc::clone(&lane))),
+            Method::Tracking => Arc::new(Pushed::new(setup, Arc::clone(&lane), office)),
             Method::Announcements(channel) => {
                 Arc::new(Announced::new(setup, Arc::clone(&lane), channel.clone()))
             }
@@ -141,7 +143,12 @@ impl Tracked {
     fn stream(&self, key: &str) -> Option<Arc<Stream>> {
         match &self.route {
             Route::Node { target, stream } => {
-                let start = || Stream::start(&self.setup, Arc::clone(target));
+                let office = if target.must_be_primary() {
+                    Office::Primary
+                } else {
+                    Office::Sole
+                };
+                let start = || Stream::start(&self.setup, Arc::clone(target), office);
                 Some(Arc::clone(stream.get_or_init(start)))
             }
             Route::Cluster {
@@ -154,7 +161,12 @@ impl Tracked {
                 let address = cluster.slot_map().primary(slot_of(key.as_bytes()))?.clone();
                 let mut streams = lock(streams);
                 let stream = streams.entry(address).or_insert_with_key(|address| {
-                    Stream::start(&self.setup, Arc::new(Fixed(address.clone())))
+                    let office = Office::Slots {
+                        maps: cluster.slot_maps(),
+                        address: address.clone(),
+                        probe_key: self.setup.probe_key.clone(),
+                    };
+                    Stream::start(&self.setup, Arc::new(Fixed(address.clone())), office)
                 });
                 Some(Arc::clone(stream))
             }
@@ -233,17 +245,19 @@ impl Tracked {
         let Some(Failure::Answered(error)) = failure else {
             return false;
         };
-        let moved = matches!(
-            error.kind(),
-            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask)
-        );
-        if moved {
+        let ErrorKind::Server(redirect @ (ServerErrorKind::Moved | ServerErrorKind::Ask)) =
+            error.kind()
+        else {
+            return false;
+        };
+        // A key that is asked for at another node has left this one, which has told of that.
+        if redirect == ServerErrorKind::Moved {
             stream.interrupt();
             if let Route::Cluster { cluster, .. } = &self.route {
                 cluster.look_again();
             }
         }
-        moved
+        true
     }
 }
 

@@ -3,36 +3,62 @@
 //! Every read on the connection is tracked, so a read costs no further command, and the changes
 //! that are made between two commands of one read arrive before its last reply.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, PushInfo, PushKind, RedisError, Value};
+use tokio::sync::watch;
 
 use super::Setup;
-use crate::backend::redis::link::{Hooks, check_pong};
+use crate::backend::redis::config::Address;
+use crate::backend::redis::error::refusal;
+use crate::backend::redis::link::{Hooks, check_pong, check_primary};
+use crate::backend::redis::slots::SlotMap;
+use crate::backend::unpoisoned::lock;
 use crate::backend::{Lane, Watchers};
 use crate::clock::Clock;
+
+/// What a node must be for its silence to mean that nothing has changed.
+pub(super) enum Office {
+    /// The only node.
+    Sole,
+    /// The primary: one that was demoted does not hear of every write.
+    Primary,
+    /// The one that serves these slots: one that the others have replaced, or that has lost sight
+    /// of most of them, refuses to read a key.
+    Slots {
+        maps: watch::Receiver<Arc<SlotMap>>,
+        address: Address,
+        /// How the key begins that is read.
+        probe_key: String,
+    },
+}
 
 /// Turns invalidations into changes, and proves with each heartbeat that they would arrive.
 pub(super) struct Pushed {
     lane: Arc<Lane>,
     watchers: Arc<Watchers>,
     clock: Arc<dyn Clock>,
+    office: Office,
     /// A channel that only this connection knows.
     probe_channel: String,
+    /// A key that the node serves, where there are slots.
+    served_key: Mutex<Option<String>>,
     probes_sent: AtomicU64,
     probe_heard: AtomicU64,
 }
 
 impl Pushed {
-    pub(super) fn new(setup: &Setup, lane: Arc<Lane>) -> Self {
+    pub(super) fn new(setup: &Setup, lane: Arc<Lane>, office: Office) -> Self {
         Self {
             lane,
             watchers: Arc::clone(&setup.watchers),
             clock: Arc::clone(&setup.clock),
+            office,
             probe_channel: format!("mainstay-probe:{}", crate::random::token()),
+            served_key: Mutex::default(),
             probes_sent: AtomicU64::new(0),
             probe_heard: AtomicU64::new(0),
         }
@@ -40,19 +66,33 @@ impl Pushed {
 
     /// A push that the connection sends to itself must be there before the `PONG`, and with it
     /// every invalidation of before: something on the way that answers but loses pushes is found
-    /// out.
+    /// out. So is a node that has lost its office.
     async fn prove(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
         let sent = self.clock.now();
         let probe = self.probes_sent.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut commands = Pipeline::with_capacity(2);
+        let mut commands = Pipeline::with_capacity(3);
         commands.cmd("PUBLISH").arg(&self.probe_channel).arg(probe);
-        commands.cmd("PING");
-        let replies = connection.send_packed_commands(&commands, 0, 2).await?;
-        for (reply, is_pong) in replies.into_iter().zip([false, true]) {
-            let reply = reply.extract_error()?;
-            if is_pong {
-                check_pong(reply)?;
+        match &self.office {
+            Office::Sole => {}
+            Office::Primary => {
+                commands.cmd("ROLE");
             }
+            Office::Slots { .. } => {
+                let key = lock(&self.served_key).clone();
+                commands.cmd("EXISTS").arg(key.unwrap_or_default());
+            }
+        }
+        commands.cmd("PING");
+        let replies = connection
+            .send_packed_commands(&commands, 0, commands.len())
+            .await?;
+        let mut replies = replies
+            .into_iter()
+            .map(Value::extract_error)
+            .collect::<Result<Vec<_>, _>>()?;
+        check_pong(replies.pop().unwrap_or_default())?;
+        if let Office::Primary = self.office {
+            check_primary(replies.pop().unwrap_or_default())?;
         }
         if self.probe_heard.load(Ordering::SeqCst) < probe {
             return Err(RedisError::from((
@@ -63,11 +103,30 @@ impl Pushed {
         self.lane.confirm(sent);
         Ok(())
     }
+
+    /// Chooses what the node is asked for.
+    fn choose_key(&self) -> Result<(), RedisError> {
+        if let Office::Slots {
+            maps,
+            address,
+            probe_key,
+        } = &self.office
+        {
+            let tag = maps.borrow().hash_tag_of(address);
+            let tag = tag.ok_or_else(|| {
+                RedisError::from((ErrorKind::Io, "node is not known to serve any slot"))
+            })?;
+            *lock(&self.served_key) = Some(format!("{probe_key}:{{{tag}}}"));
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Hooks for Pushed {
     async fn on_connect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        // What was read on the connection before, even after its end was noted, is past.
+        self.lane.interrupt();
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON");
         let set_up = async {
@@ -76,10 +135,11 @@ impl Hooks for Pushed {
                 .await?
                 .extract_error()?;
             connection.subscribe(&self.probe_channel).await?;
+            self.choose_key()?;
             self.prove(connection).await
         };
         set_up.await.inspect_err(|error| {
-            if !error.is_io_error() && !error.is_connection_dropped() {
+            if refusal(error.clone()).kind() == crate::ErrorKind::Refused {
                 tracing::warn!(
                     %error,
                     "near caches are off: the server refuses client tracking or a channel of ours"
