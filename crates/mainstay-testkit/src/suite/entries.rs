@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bytes::Bytes;
 use mainstay::ErrorKind;
 use mainstay::cache::{Acquire, Cache, EntryOptions, Fill, Lookup};
-use mainstay::codec::MessagePack;
+use mainstay::codec::{MessagePack, Raw};
 
 use super::loading::Gate;
 use super::{Subject, ms};
@@ -209,4 +210,71 @@ pub async fn a_lease_that_was_handed_out_ends_with_any_change(subject: &Subject)
     let held = lease().await;
     assert_eq!(fill(&held).await, Fill::Stored);
     assert_eq!(cache.get("key").await.unwrap(), Some(1));
+}
+
+pub async fn an_outdated_schema_leases_what_it_cannot_fill(subject: &Subject) {
+    let build = |schema| {
+        let cache = subject.stay().cache::<u32>("numbers").schema(schema);
+        cache.build().unwrap()
+    };
+    let (old, new) = (build(1), build(2));
+    new.set("key", &2).await.unwrap();
+    let Acquire::Lease(lease) = old.acquire("key", ms(5_000)).await.unwrap() else {
+        panic!("there is nothing that this schema can read");
+    };
+    let filled = old.fill("key", &lease, &1, EntryOptions::new()).await;
+    assert_eq!(filled.unwrap(), Fill::Superseded);
+    assert_eq!(new.get("key").await.unwrap(), Some(2));
+}
+
+pub async fn a_lease_of_another_layout_is_refused(subject: &Subject) {
+    let sealed = numbers(subject);
+    let plain = subject.stay().cache::<u32>("numbers").plain("number:");
+    let plain = plain.build().unwrap();
+    let Acquire::Lease(lease) = plain.acquire("key", ms(5_000)).await.unwrap() else {
+        panic!("nobody else loads it");
+    };
+    let refused = sealed.fill("key", &lease, &1, EntryOptions::new()).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    let filled = plain.fill("key", &lease, &1, EntryOptions::new()).await;
+    assert_eq!(filled.unwrap(), Fill::Stored);
+}
+
+pub async fn an_entry_of_another_codec_is_none(subject: &Subject) {
+    let packed = subject.stay().cache::<u8>("numbers").codec(MessagePack);
+    let packed = packed.build().unwrap();
+    let json = subject.stay().cache::<u8>("numbers").build().unwrap();
+    // One byte, which JSON takes for the digit 7.
+    packed.set("key", &b'7').await.unwrap();
+    assert_eq!(json.get("key").await.unwrap(), None);
+    assert_eq!(packed.get("key").await.unwrap(), Some(b'7'));
+    let raw = subject.stay().cache::<Bytes>("numbers").codec(Raw);
+    let raw = raw.build().unwrap();
+    assert_eq!(raw.get("key").await.unwrap().as_deref(), Some(&b"7"[..]));
+    raw.set("key", &Bytes::from_static(b"8")).await.unwrap();
+    assert_eq!(json.get("key").await.unwrap(), Some(8));
+}
+
+pub async fn a_panic_of_the_tags_costs_callers_nothing(subject: &Subject) {
+    let cache = subject.stay().cache::<u32>("numbers");
+    let cache = cache.tags(|_: &u32| -> [String; 1] { panic!("no tags for this") });
+    let cache = cache.build().unwrap();
+    let load = || async { Ok::<_, io::Error>(7) };
+    for _ in 0..2 {
+        // The lease is given back: nobody waits until it is over.
+        let loaded = subject.elapse(cache.get_or_load("key", load)).await;
+        assert_eq!(loaded.unwrap(), 7);
+    }
+    let stats = cache.stats();
+    assert_eq!((stats.loads, stats.not_stored, stats.waits), (2, 2, 0));
+}
+
+pub async fn a_plain_entry_cannot_be_declared_stale(subject: &Subject) {
+    let cache = subject.stay().cache::<String>("texts").plain("text:");
+    let cache = cache.build().unwrap();
+    let text = "long enough for a mark".to_owned();
+    cache.set("key", &text).await.unwrap();
+    let refused = cache.expire("key").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert_eq!(cache.get("key").await.unwrap(), Some(text));
 }

@@ -61,6 +61,7 @@ macro_rules! behaviours {
                 a_near_value_goes_with_its_ttl
                 a_load_that_a_removal_overtakes_is_not_kept_near
                 several_keys_are_read_at_once_and_in_their_order
+                compressed_entries_weigh_what_they_take_in_the_process
             }
             tags {
                 a_tag_takes_its_entries_and_no_others
@@ -74,6 +75,7 @@ macro_rules! behaviours {
                 a_stale_value_stands_in_for_a_load_that_fails
                 a_stale_value_stands_in_for_a_load_that_is_slow
                 an_entry_that_was_declared_stale_is_served_only_as_such
+                an_entry_ages_alike_for_who_keeps_it_shorter
             }
             entries {
                 a_known_miss_is_remembered_for_its_own_ttl
@@ -88,6 +90,11 @@ macro_rules! behaviours {
                 the_highest_schema_wins
                 missing_keys_are_loaded_by_one_call
                 a_lease_that_was_handed_out_ends_with_any_change
+                an_outdated_schema_leases_what_it_cannot_fill
+                a_lease_of_another_layout_is_refused
+                an_entry_of_another_codec_is_none
+                a_panic_of_the_tags_costs_callers_nothing
+                a_plain_entry_cannot_be_declared_stale
             }
             session {
                 a_created_session_loads_with_its_data

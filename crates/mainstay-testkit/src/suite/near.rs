@@ -104,3 +104,21 @@ pub async fn several_keys_are_read_at_once_and_in_their_order(subject: &Subject)
     }
     assert_eq!(cache.stats().near_hits, 50);
 }
+
+pub async fn compressed_entries_weigh_what_they_take_in_the_process(subject: &Subject) {
+    const MOST: u64 = 1 << 20;
+    const SIZE: usize = 100 << 10;
+    let cache = subject.stay().cache::<String>("texts");
+    let cache = cache.near(Near::new(MOST)).compress_above(1_000);
+    let cache = cache.build().unwrap();
+    let text = "x".repeat(SIZE);
+    for key in 0..30_u32 {
+        cache.set(key.to_string(), &text).await.unwrap();
+        for _ in 0..2 {
+            assert!(cache.get(key.to_string()).await.unwrap().is_some());
+        }
+    }
+    let stats = cache.stats();
+    assert!(stats.near_entries > 0 && stats.near_bytes <= MOST);
+    assert!(stats.near_entries * SIZE as u64 <= MOST, "{stats:?}");
+}

@@ -102,3 +102,18 @@ pub async fn an_entry_that_was_declared_stale_is_served_only_as_such(subject: &S
     assert_eq!(loads(&cache, 2).await, 2);
     assert_eq!(cache.get("key").await.unwrap(), Some(2));
 }
+
+pub async fn an_entry_ages_alike_for_who_keeps_it_shorter(subject: &Subject) {
+    let lenient = brief(subject.stay()).stale_if_error(ms(10_000));
+    let lenient = lenient.build().unwrap();
+    let strict = brief(subject.stay()).build().unwrap();
+    assert_eq!(loads(&lenient, 1).await, 1);
+    assert_eq!(strict.get("key").await.unwrap(), Some(1));
+    subject.advance(ms(120)).await;
+    assert_eq!(
+        strict.get("key").await.unwrap(),
+        None,
+        "it is kept, and not fresh"
+    );
+    assert_eq!(loads(&strict, 2).await, 2);
+}

@@ -101,7 +101,8 @@ impl Debts {
     #[inline]
     pub(crate) async fn settle(&self, store: &dyn CacheStore, key: &StoreKey) -> Result<()> {
         if self.is_open.load(Ordering::SeqCst) {
-            self.settle_while(store, |ledger| ledger.concerns(key)).await
+            self.settle_while(store, |ledger| ledger.concerns(key))
+                .await
         } else {
             Ok(())
         }
@@ -158,7 +159,9 @@ impl Debts {
         let all: Vec<_> = {
             let ledger = lock(&self.ledger);
             let records = ledger.owed.iter();
-            records.map(|(owed, number)| (owed.clone(), *number)).collect()
+            records
+                .map(|(owed, number)| (owed.clone(), *number))
+                .collect()
         };
         let mut payments = stream::iter(all)
             .map(async |(owed, number)| {

@@ -123,7 +123,12 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
             Found::Nothing(nothing) => nothing,
         };
         // A lease that nobody knows: the caller loads, and what it fills is not stored.
-        let unknown = || Acquire::Lease(LoadLease { lease: Lease::random(), watermark });
+        let unknown = || {
+            Acquire::Lease(LoadLease {
+                lease: Lease::random(),
+                watermark,
+            })
+        };
         if nothing.is_newer {
             return Ok(unknown());
         }

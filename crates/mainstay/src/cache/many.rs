@@ -38,10 +38,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
                 landings.push((index, *text, landing));
             }
         }
-        let keys: Vec<_> = landings
-            .iter()
-            .map(|(_, text, _)| self.key(text))
-            .collect();
+        let keys: Vec<_> = landings.iter().map(|(_, text, _)| self.key(text)).collect();
         let sightings = match settled {
             Ok(()) => self.store.sight_many(&keys).await,
             Err(error) => Err(error),
@@ -55,9 +52,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             };
             async move {
                 let read = match sighting {
-                    Ok(Some((Some(stored), mark))) => {
-                        self.open(&stored, mark, sent, changes).await
-                    }
+                    Ok(Some((Some(stored), mark))) => self.open(&stored, mark, sent, changes).await,
                     Ok(Some((None, _)) | None) => Ok(Found::Nothing(Nothing::default())),
                     Err(error) => Err(error),
                 };

@@ -241,9 +241,10 @@ impl<T: Clone + Send + Sync + 'static> Desk<T> {
             absence: Absence::Answer,
             on_wait: None,
         };
-        self.flights.start_alone(text, self.section.tag_changes(), || {
-            load::run(Arc::clone(&self.section), text.into(), start, load)
-        });
+        self.flights
+            .start_alone(text, self.section.tag_changes(), || {
+                load::run(Arc::clone(&self.section), text.into(), start, load)
+            });
     }
 }
 

@@ -89,12 +89,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
     }
 
     /// Stores a value, replacing what was there.
-    pub(super) async fn put(
-        &self,
-        text: &str,
-        value: &T,
-        options: &EntryOptions,
-    ) -> Result<()> {
+    pub(super) async fn put(&self, text: &str, value: &T, options: &EntryOptions) -> Result<()> {
         if let Some(ttl) = options.ttl {
             Ttl::new(ttl)?;
         }

@@ -175,20 +175,24 @@ async fn push(
     bytes: usize,
 ) -> Result<Value, Box<dyn std::error::Error>> {
     let before = resident_kib()?;
-    let mut most = before;
+    let (mut most, mut most_near) = (before, 0);
     for number in 0..keys {
         let key = number.to_string();
         let load = move || async move { Ok::<_, io::Error>(Text::from("x".repeat(bytes))) };
         cache.get_or_load(&key, load).await?;
-        cache.get(&key).await?;
+        // The first of these may come before the news of the fill, and is then not kept.
+        for _ in 0..2 {
+            cache.get(&key).await?;
+        }
         if number % 64 == 0 {
             most = most.max(resident_kib()?);
+            most_near = most_near.max(cache.stats().near_bytes);
         }
     }
     let stats = cache.stats();
     Ok(json!({
         "before_kib": before, "most_kib": most.max(resident_kib()?),
-        "near_bytes": stats.near_bytes, "near_entries": stats.near_entries,
+        "most_near_bytes": most_near.max(stats.near_bytes),
         "not_stored": stats.not_stored, "loads": stats.loads,
     }))
 }

@@ -84,6 +84,21 @@ async fn t5_announcements_keep_near_caches_coherent_though_some_are_lost(flavor:
             seen(Some(round)).await;
             writing.invalidate_tags(["all"]).await.unwrap();
             seen(None).await;
+            // Whoever has heard of it stores again what was loaded since.
+            eventually("a load that is stored", STALENESS, async || {
+                let load = move || async move { Ok::<_, std::io::Error>(round) };
+                let loads = reading.stats().loads;
+                for _ in 0..2 {
+                    let read = reading.get_or_load("loaded", load).await;
+                    assert_eq!(read.map_err(|error| error.to_string())?, round);
+                }
+                match reading.stats().loads - loads {
+                    2 => Err("loaded each time".to_owned()),
+                    _ => Ok(()),
+                }
+            })
+            .await;
+            writing.remove("loaded").await.unwrap();
             proxy.forward_pushes();
         }
     }

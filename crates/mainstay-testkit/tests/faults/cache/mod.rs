@@ -1,8 +1,11 @@
 //! What the cache promises, under everything that may go wrong.
 
 mod announced;
+mod full;
 mod outage;
 mod overtaken;
+mod owed;
+mod primacy;
 mod quiesce;
 mod servers;
 mod shapes;

@@ -1,4 +1,4 @@
-//! A backend that is away, empty, loading, full or read-only.
+//! A backend that is away, empty, loading or read-only.
 
 use std::io;
 use std::sync::Arc;
@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use mainstay::cache::{Cache, Source, StaleReason};
 use mainstay::{ErrorKind, Mainstay, Options};
-use mainstay_testkit::fixture::{Flavor, Server, eventually};
+use mainstay_testkit::fixture::{Flavor, Persistence, Reply, Server, eventually};
 use tokio::time::{Instant, sleep};
 
 use super::super::{BOUND, COMMAND_TIMEOUT, extent, in_time, on_both_flavors};
-use super::{NEAR, from_source, nimble, numbers};
+use super::{NEAR, from_source, info_number, nimble, numbers};
 
 on_both_flavors! {
     t6_a_backend_that_is_down_at_the_start_costs_no_waiting
     t6_a_frozen_backend_costs_bounded_waits_and_stale_values_are_marked
     t6_a_flush_and_an_empty_restart_leave_nothing_behind
     t6_errors_of_the_server_cost_the_caller_nothing
-    t6_an_invalidation_that_could_not_be_sent_is_sent_before_the_backend_is_trusted
+    t6_one_load_a_key_runs_while_the_backend_stays_away
+    t6_a_backend_that_loads_its_data_costs_no_waiting
 }
 
 /// A cache that may serve stale values when nothing better can be had.
@@ -176,23 +177,6 @@ async fn t6_errors_of_the_server_cost_the_caller_nothing(flavor: Flavor) {
     let stay = nimble(&server.url()).await;
     let cache = numbers(&stay);
     let source = Arc::new(AtomicU64::new(1));
-    cache.set("old", &7).await.unwrap();
-    assert_eq!(cache.get("old").await.unwrap(), Some(7));
-
-    // -OOM: nothing can be stored, what is there can be read and removed.
-    server.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
-    for key in 0..20 {
-        let load = from_source(&source);
-        let got = in_time("get_or_load", cache.get_or_load(&format!("oom{key}"), load)).await;
-        assert_eq!(got.unwrap(), 1);
-    }
-    let refused = in_time("set", cache.set("new", &1)).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Refused);
-    assert!(in_time("remove", cache.remove("old")).await.unwrap());
-    assert_eq!(cache.get("old").await.unwrap(), None);
-    server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
-    works(&cache, &source).await;
-
     // -READONLY: the node has become a replica of one that is not there.
     server.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
     for key in 0..5 {
@@ -206,48 +190,89 @@ async fn t6_errors_of_the_server_cost_the_caller_nothing(flavor: Flavor) {
     // A load error is the loader's, not the backend's.
     let failed = cache.get_or_load("fails", || async { Err::<u64, _>(io::Error::other("no")) });
     assert_eq!(failed.await.unwrap_err().kind(), ErrorKind::Loader);
-    println!("{flavor}: T6 -OOM and -READONLY: every load was answered in time");
+    println!("{flavor}: T6 -READONLY: every load was answered in time");
 }
 
-async fn t6_an_invalidation_that_could_not_be_sent_is_sent_before_the_backend_is_trusted(
-    flavor: Flavor,
-) {
+async fn t6_one_load_a_key_runs_while_the_backend_stays_away(flavor: Flavor) {
+    let mut server = Server::start(flavor).await;
+    let stay = nimble(&server.url()).await;
+    let cache = numbers(&stay);
+    let source = Arc::new(AtomicU64::new(1));
+    works(&cache, &source).await;
+    server.kill();
+    eventually("the loss is seen", BOUND, async || {
+        match cache.get("other").await {
+            Err(_) => Ok(()),
+            Ok(found) => Err(format!("{found:?}")),
+        }
+    })
+    .await;
+    let loads = cache.stats().loads;
+    let slow = || async {
+        // Long enough for several attempts to connect.
+        sleep(Duration::from_secs(2)).await;
+        Ok::<_, io::Error>(7)
+    };
+    let mut calls = Vec::new();
+    for _ in 0..18 {
+        let cache = cache.clone();
+        calls.push(tokio::spawn(async move {
+            cache.get_or_load("slow", slow).await
+        }));
+        sleep(Duration::from_millis(100)).await;
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), 7);
+    }
+    assert_eq!(cache.stats().loads - loads, 1);
+}
+
+async fn t6_a_backend_that_loads_its_data_costs_no_waiting(flavor: Flavor) {
+    const KEYS: u32 = 400;
     let mut server = Server::builder(flavor)
-        .persistence(mainstay_testkit::fixture::Persistence::Aof)
+        .persistence(Persistence::Aof)
+        // From the second start on: 400 keys of 10 ms each.
+        .arg("key-load-delay", "10000")
+        .arg("loading-process-events-interval-bytes", "1024")
         .start()
         .await;
     let stay = nimble(&server.url()).await;
-    let cache = stay
-        .cache::<u64>("numbers")
-        .tag("all")
-        .near(NEAR)
-        .build()
-        .unwrap();
-    for key in ["by-key", "by-tag"] {
-        cache.set(key, &1).await.unwrap();
+    let cache = numbers(&stay);
+    for key in 0..KEYS {
+        let value = format!("{key:0100}");
+        let set = ["SET", &format!("ballast{key}"), &value];
+        server.command(&set).await;
     }
-    for work in 0..2 {
-        server.kill();
-        eventually("the loss is seen", BOUND, async || match stay.status() {
-            mainstay::backend::Status::Down => Ok(()),
-            other => Err(format!("{other:?}")),
-        })
-        .await;
-        let error = if work == 0 {
-            cache.remove("by-key").await.unwrap_err()
+    server.command(&["BGREWRITEAOF"]).await;
+    eventually("one file of all keys", BOUND, async || {
+        let done = info_number(&server, "persistence", "aof_base_size").await;
+        if done > 10_000 {
+            Ok(())
         } else {
-            cache.invalidate_tags(["all"]).await.unwrap_err()
-        };
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert!(error.to_string().contains("it will be"), "{error}");
-        server.restart().await;
-        // The first read that is answered at all must not find what was invalidated.
-        let key = ["by-key", "by-tag"][work];
-        let first = eventually("an answer", BOUND, async || {
-            cache.get(key).await.map_err(|error| error.to_string())
-        })
-        .await;
-        assert_eq!(first, None, "{key}");
+            Err(format!("{done} bytes"))
+        }
+    })
+    .await;
+    cache.set("key", &7).await.unwrap();
+    server.kill();
+    server.restart_loading().await;
+    let source = Arc::new(AtomicU64::new(1));
+    let (mut while_loading, mut longest) = (0, Duration::ZERO);
+    loop {
+        let reply = server.command(&["PING"]).await;
+        if reply == Reply::Status("PONG".to_owned()) {
+            break;
+        }
+        let began = Instant::now();
+        let load = from_source(&source);
+        let got = in_time("get_or_load", cache.get_or_load("loaded", load)).await;
+        longest = longest.max(began.elapsed());
+        assert_eq!(got.unwrap(), 1);
+        while_loading += 1;
+        sleep(Duration::from_millis(20)).await;
     }
-    println!("{flavor}: T6 owed invalidations were paid before the first read");
+    println!("{flavor}: T6 -LOADING: {while_loading} loads meanwhile, longest wait {longest:?}");
+    assert!(while_loading > 3);
+    works(&cache, &source).await;
+    assert_eq!(cache.get("key").await.unwrap(), Some(7));
 }

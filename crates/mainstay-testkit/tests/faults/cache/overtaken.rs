@@ -17,6 +17,7 @@ const KEYS: usize = 1_000;
 
 on_both_flavors! {
     t3_what_was_loaded_before_an_invalidation_is_never_read_after_it
+    t3_what_another_program_has_written_meanwhile_stays
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,4 +88,36 @@ async fn overtake_one(ours: &Cache<u64>, theirs: &Cache<u64>, key: String) -> u6
         }
     }
     stale
+}
+
+/// Another program knows of no leases: `SET` while a value is loaded here.
+async fn t3_what_another_program_has_written_meanwhile_stays(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let stay = connect(&server.url()).await;
+    let plain = stay
+        .cache::<u64>("numbers")
+        .plain("number:")
+        .near(super::NEAR);
+    let plain = plain.build().unwrap();
+    for (key, before) in [("new", None), ("old", Some("1"))] {
+        let written = format!("number:{key}");
+        if let Some(before) = before {
+            server.command(&["SET", &written, before]).await;
+        }
+        let addr = server.addr();
+        let load = move || async move {
+            let mut other = mainstay_testkit::fixture::Connection::open(addr).await?;
+            other
+                .command(&["SET", &written, "3", "PX", "60000"])
+                .await?;
+            Ok::<_, std::io::Error>(2)
+        };
+        assert_eq!(plain.refresh(key, load).await.unwrap(), 2);
+        assert_eq!(plain.get(key).await.unwrap(), Some(3), "{key}");
+    }
+    // What has not changed is replaced.
+    let refreshed = plain.refresh("old", || async { Ok::<_, std::io::Error>(4) });
+    assert_eq!(refreshed.await.unwrap(), 4);
+    assert_eq!(plain.get("old").await.unwrap(), Some(4));
+    assert_eq!(plain.stats().superseded, 2);
 }

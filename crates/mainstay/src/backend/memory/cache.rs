@@ -285,9 +285,8 @@ impl CacheStore for MemoryCache {
             });
         }
         leases.remove(now, key);
-        let is_written = |(kept, over): (Kept, &[u8])| {
-            over.is_empty() || !kept.value.starts_with(over)
-        };
+        let is_written =
+            |(kept, over): (Kept, &[u8])| over.is_empty() || !kept.value.starts_with(over);
         if current.zip(over).is_some_and(is_written) {
             self.watchers.changed(key.as_str());
             return Ok(Fill::Superseded);

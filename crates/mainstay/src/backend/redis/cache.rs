@@ -62,9 +62,7 @@ impl RedisCache {
         let lease = key.companion("l");
         let mut keys = vec![key.as_str(), &lease];
         keys.extend(self.announced.as_deref());
-        self.commander
-            .eval(script, &keys, arguments, effect)
-            .await
+        self.commander.eval(script, &keys, arguments, effect).await
     }
 
     /// Reads where the next change is heard of, or else where it is not.

@@ -66,23 +66,6 @@ pub(crate) fn check_pong(reply: Value) -> Result<(), RedisError> {
     }
 }
 
-/// Whether a reply to `ROLE` is a primary's.
-pub(crate) fn check_primary(role: Value) -> Result<(), RedisError> {
-    let Value::Array(fields) = role.extract_error()? else {
-        return Err(RedisError::from((
-            redis::ErrorKind::UnexpectedReturnType,
-            "ROLE was not answered by an array",
-        )));
-    };
-    match fields.first() {
-        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
-        _ => Err(RedisError::from((
-            redis::ErrorKind::Io,
-            "node is not a primary",
-        ))),
-    }
-}
-
 /// Hooks of a link that only carries commands.
 #[derive(Debug)]
 pub(crate) struct NoHooks;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::backoff::Backoff;
 use super::dial::Driver;
-use super::{Dialer, Hooks, LinkConfig, LinkState, Locate, check_primary, ping};
+use super::{Dialer, Hooks, LinkConfig, LinkState, Locate, ping};
 
 pub(super) struct Supervisor {
     pub(super) config: LinkConfig,
@@ -100,8 +100,7 @@ impl Supervisor {
         // A node that loads its data accepts connections and answers an error here.
         ping(&mut connection).await?;
         if self.target.must_be_primary() {
-            let role = connection.send_packed_command(&redis::cmd("ROLE")).await?;
-            check_primary(role)?;
+            check_primary(&mut connection).await?;
         }
         is_set_up.store(true, Ordering::SeqCst);
         self.hooks.on_connect(&mut connection).await?;
@@ -119,10 +118,18 @@ impl Supervisor {
         let mut ticks = interval(self.config.heartbeat);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let patience = self.config.heartbeat_timeout;
+        let (hooks, must_be_primary) = (Arc::clone(&self.hooks), self.target.must_be_primary());
+        let ask = async |connection: &mut MultiplexedConnection| {
+            if must_be_primary {
+                // One that was demoted meanwhile answers everything but writes.
+                check_primary(connection).await?;
+            }
+            hooks.heartbeat(connection).await
+        };
         let heartbeat = async {
             loop {
                 ticks.tick().await;
-                match timeout(patience, self.hooks.heartbeat(&mut connection)).await {
+                match timeout(patience, ask(&mut connection)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return error,
                     Err(_elapsed) => {
@@ -138,5 +145,19 @@ impl Supervisor {
             _ended = &mut driver.0 => lost("connection closed"),
             _ = self.given_up.wait_for(|given_up| *given_up >= epoch) => lost("asked to reconnect"),
         }
+    }
+}
+
+async fn check_primary(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    let role = connection.send_packed_command(&redis::cmd("ROLE")).await?;
+    let Value::Array(fields) = role.extract_error()? else {
+        return Err(RedisError::from((
+            ErrorKind::UnexpectedReturnType,
+            "ROLE was not answered by an array",
+        )));
+    };
+    match fields.first() {
+        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+        _ => Err(RedisError::from((ErrorKind::Io, "node is not a primary"))),
     }
 }

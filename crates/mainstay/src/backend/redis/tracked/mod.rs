@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::announced::Announced;
-use self::pushed::{Office, Pushed};
+use self::pushed::{Member, Pushed};
 use super::cluster::Cluster;
 use super::commander::{ScriptCall, is_unknown_script};
 use super::config::Address;
@@ -84,10 +84,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn start(setup: &Setup, target: Arc<dyn Locate>, office: Office) -> Arc<Self> {
+    fn start(setup: &Setup, target: Arc<dyn Locate>, member: Option<Member>) -> Arc<Self> {
         let lane = Lane::unconfirmed();
         let hooks: Arc<dyn Hooks> = match &setup.method {
-            Method::Tracking => Arc::new(Pushed::new(setup, Arc::clone(&lane), office)),
+            Method::Tracking => Arc::new(Pushed::new(setup, Arc::clone(&lane), member)),
             Method::Announcements(channel) => {
                 Arc::new(Announced::new(setup, Arc::clone(&lane), channel.clone()))
             }
@@ -143,12 +143,7 @@ impl Tracked {
     fn stream(&self, key: &str) -> Option<Arc<Stream>> {
         match &self.route {
             Route::Node { target, stream } => {
-                let office = if target.must_be_primary() {
-                    Office::Primary
-                } else {
-                    Office::Sole
-                };
-                let start = || Stream::start(&self.setup, Arc::clone(target), office);
+                let start = || Stream::start(&self.setup, Arc::clone(target), None);
                 Some(Arc::clone(stream.get_or_init(start)))
             }
             Route::Cluster {
@@ -161,12 +156,12 @@ impl Tracked {
                 let address = cluster.slot_map().primary(slot_of(key.as_bytes()))?.clone();
                 let mut streams = lock(streams);
                 let stream = streams.entry(address).or_insert_with_key(|address| {
-                    let office = Office::Slots {
+                    let member = Member {
                         maps: cluster.slot_maps(),
                         address: address.clone(),
                         probe_key: self.setup.probe_key.clone(),
                     };
-                    Stream::start(&self.setup, Arc::new(Fixed(address.clone())), office)
+                    Stream::start(&self.setup, Arc::new(Fixed(address.clone())), Some(member))
                 });
                 Some(Arc::clone(stream))
             }

@@ -14,26 +14,19 @@ use tokio::sync::watch;
 use super::Setup;
 use crate::backend::redis::config::Address;
 use crate::backend::redis::error::refusal;
-use crate::backend::redis::link::{Hooks, check_pong, check_primary};
+use crate::backend::redis::link::{Hooks, check_pong};
 use crate::backend::redis::slots::SlotMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{Lane, Watchers};
 use crate::clock::Clock;
 
-/// What a node must be for its silence to mean that nothing has changed.
-pub(super) enum Office {
-    /// The only node.
-    Sole,
-    /// The primary: one that was demoted does not hear of every write.
-    Primary,
-    /// The one that serves these slots: one that the others have replaced, or that has lost sight
-    /// of most of them, refuses to read a key.
-    Slots {
-        maps: watch::Receiver<Arc<SlotMap>>,
-        address: Address,
-        /// How the key begins that is read.
-        probe_key: String,
-    },
+/// A node of a Cluster: one that the others have replaced, or that has lost sight of most of them,
+/// refuses to read a key, and does not hear of every write.
+pub(super) struct Member {
+    pub(super) maps: watch::Receiver<Arc<SlotMap>>,
+    pub(super) address: Address,
+    /// How the key begins that is read to see that.
+    pub(super) probe_key: String,
 }
 
 /// Turns invalidations into changes, and proves with each heartbeat that they would arrive.
@@ -41,22 +34,22 @@ pub(super) struct Pushed {
     lane: Arc<Lane>,
     watchers: Arc<Watchers>,
     clock: Arc<dyn Clock>,
-    office: Office,
+    member: Option<Member>,
     /// A channel that only this connection knows.
     probe_channel: String,
-    /// A key that the node serves, where there are slots.
+    /// A key that the node serves, in a Cluster.
     served_key: Mutex<Option<String>>,
     probes_sent: AtomicU64,
     probe_heard: AtomicU64,
 }
 
 impl Pushed {
-    pub(super) fn new(setup: &Setup, lane: Arc<Lane>, office: Office) -> Self {
+    pub(super) fn new(setup: &Setup, lane: Arc<Lane>, member: Option<Member>) -> Self {
         Self {
             lane,
             watchers: Arc::clone(&setup.watchers),
             clock: Arc::clone(&setup.clock),
-            office,
+            member,
             probe_channel: format!("mainstay-probe:{}", crate::random::token()),
             served_key: Mutex::default(),
             probes_sent: AtomicU64::new(0),
@@ -66,21 +59,14 @@ impl Pushed {
 
     /// A push that the connection sends to itself must be there before the `PONG`, and with it
     /// every invalidation of before: something on the way that answers but loses pushes is found
-    /// out. So is a node that has lost its office.
+    /// out. So is a node that does not serve its slots any more.
     async fn prove(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
         let sent = self.clock.now();
         let probe = self.probes_sent.fetch_add(1, Ordering::SeqCst) + 1;
         let mut commands = Pipeline::with_capacity(3);
         commands.cmd("PUBLISH").arg(&self.probe_channel).arg(probe);
-        match &self.office {
-            Office::Sole => {}
-            Office::Primary => {
-                commands.cmd("ROLE");
-            }
-            Office::Slots { .. } => {
-                let key = lock(&self.served_key).clone();
-                commands.cmd("EXISTS").arg(key.unwrap_or_default());
-            }
+        if let Some(key) = &*lock(&self.served_key) {
+            commands.cmd("EXISTS").arg(key);
         }
         commands.cmd("PING");
         let replies = connection
@@ -91,9 +77,6 @@ impl Pushed {
             .map(Value::extract_error)
             .collect::<Result<Vec<_>, _>>()?;
         check_pong(replies.pop().unwrap_or_default())?;
-        if let Office::Primary = self.office {
-            check_primary(replies.pop().unwrap_or_default())?;
-        }
         if self.probe_heard.load(Ordering::SeqCst) < probe {
             return Err(RedisError::from((
                 ErrorKind::Io,
@@ -106,17 +89,12 @@ impl Pushed {
 
     /// Chooses what the node is asked for.
     fn choose_key(&self) -> Result<(), RedisError> {
-        if let Office::Slots {
-            maps,
-            address,
-            probe_key,
-        } = &self.office
-        {
-            let tag = maps.borrow().hash_tag_of(address);
+        if let Some(member) = &self.member {
+            let tag = member.maps.borrow().hash_tag_of(&member.address);
             let tag = tag.ok_or_else(|| {
                 RedisError::from((ErrorKind::Io, "node is not known to serve any slot"))
             })?;
-            *lock(&self.served_key) = Some(format!("{probe_key}:{{{tag}}}"));
+            *lock(&self.served_key) = Some(format!("{}:{{{tag}}}", member.probe_key));
         }
         Ok(())
     }
