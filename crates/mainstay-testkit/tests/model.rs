@@ -46,6 +46,11 @@ fn a_near_cache_whose_connection_is_half_open_keeps_to_the_guarantees() {
 }
 
 #[test]
+fn a_near_cache_that_reads_on_a_connection_which_ends_keeps_to_the_guarantees() {
+    holds(Scope::LINGERING, 50_000);
+}
+
+#[test]
 fn reads_that_overtake_each_other_keep_to_the_guarantees() {
     holds(Scope::FLIGHTS, 200_000);
 }
@@ -83,6 +88,11 @@ fn a_lease_that_is_granted_twice_is_held_by_two() {
 #[test]
 fn without_the_epoch_what_was_read_before_a_reset_is_served_too_long() {
     breaks(Scope::NEAR, Flaw::KeepEpoch, Guarantee::G2);
+}
+
+#[test]
+fn an_epoch_that_rises_once_for_an_end_lets_what_was_read_meanwhile_be_served_too_long() {
+    breaks(Scope::LINGERING, Flaw::EpochRisesOnce, Guarantee::G2);
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub enum Flaw {
     GrantHeldLease,
     /// What was read before a reset is stored and served after it.
     KeepEpoch,
+    /// The epoch rises when the loss of a connection is noticed, and not again when there is a new
+    /// one.
+    EpochRisesOnce,
     /// The bound on staleness counts from when a PONG was received, not from when its PING was
     /// sent.
     PongTimeIsReceipt,

@@ -2,8 +2,8 @@
 
 use super::protocol::Protocol;
 use super::state::{
-    Answer, Flight, Invalidation, Key, LAPSED, Link, Load, Message, Node, PerKey, Request, Site,
-    Slot, State, TagTaken, Token, Version, Write,
+    Answer, Flight, Invalidation, Key, LAPSED, Load, Message, Node, PerKey, Request, Site, Slot,
+    State, TagTaken, Token, Version, Write,
 };
 use super::{Flaw, Scope};
 
@@ -122,6 +122,18 @@ impl Protocol {
         }
     }
 
+    /// Ends the connection and its epoch, and has a new one.
+    ///
+    /// Replies that a caller has in hand are not poisoned here: the epoch alone has to keep them out.
+    pub(super) fn reset(&self, node: &mut Node) {
+        let was_ending = std::mem::take(&mut node.link).ending;
+        node.confirmed = None;
+        node.flights.retain(|flight| !flight.is_waiting());
+        if !was_ending || self.flaw != Flaw::EpochRisesOnce {
+            node.end_epoch();
+        }
+    }
+
     /// What happens when a fence goes up, and again when it comes down.
     fn fence(&self, node: &mut Node) {
         if self.flaw != Flaw::SkipFence {
@@ -165,13 +177,13 @@ impl Node {
         self.link.stream.iter().any(is_push)
     }
 
-    /// Ends the connection and its epoch, and has a new one.
-    ///
-    /// Replies that a caller has in hand are not poisoned here: the epoch alone has to keep them out.
-    pub(super) fn reset(&mut self) {
-        self.link = Link::default();
-        self.confirmed = None;
-        self.flights.retain(|flight| !flight.is_waiting());
+    /// The epoch ends: the connection is about to.
+    pub(super) fn notice_end(&mut self) {
+        self.link.ending = true;
+        self.end_epoch();
+    }
+
+    fn end_epoch(&mut self) {
         for flight in &mut self.flights {
             flight.former = true;
         }

@@ -36,6 +36,8 @@ pub(super) enum Step {
     Receive(Site),
     /// A caller stores its reply.
     Settle(Site, usize),
+    /// The node notices that the connection ends, before its callers do.
+    NoticeEnd(Site),
     /// The node closes the connection and opens another.
     Reset(Site),
     /// The server loses the connection.
@@ -114,6 +116,9 @@ impl Protocol {
             .filter(|(_, flight)| !flight.is_waiting());
         steps.extend(handed.map(|(index, _)| Step::Settle(site, index)));
         steps.push(Step::Reset(site));
+        if self.scope.lingers && !node.link.ending {
+            steps.push(Step::NoticeEnd(site));
+        }
         if self.scope.half_open && !node.link.half_open {
             steps.push(Step::HalfOpen(site));
         }
@@ -222,7 +227,8 @@ impl Model for Protocol {
             Step::Serve(site) => self.serve(state, site),
             Step::Receive(site) => self.receive(state, site),
             Step::Settle(site, index) => self.settle(state.node_mut(site), index),
-            Step::Reset(site) => state.node_mut(site).reset(),
+            Step::NoticeEnd(site) => state.node_mut(site).notice_end(),
+            Step::Reset(site) => self.reset(state.node_mut(site)),
             Step::HalfOpen(site) => state.node_mut(site).half_open(),
             Step::Acquire { site, watermark } => Self::acquire(state, site, watermark),
             Step::Publish(value) => self.publish(state, value),

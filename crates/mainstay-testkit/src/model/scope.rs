@@ -17,6 +17,8 @@ pub struct Scope {
     pub(super) clock: bool,
     /// Whether the server may lose a connection before the node does.
     pub(super) half_open: bool,
+    /// Whether a node may read on a connection whose end it has noticed.
+    pub(super) lingers: bool,
     a: Ability,
     b: Ability,
 }
@@ -47,6 +49,7 @@ impl Scope {
         tags: false,
         clock: false,
         half_open: false,
+        lingers: false,
         a: Ability::far(3),
         b: Ability::far(3),
     };
@@ -58,6 +61,7 @@ impl Scope {
         tags: false,
         clock: true,
         half_open: false,
+        lingers: false,
         a: Ability::near(1, 0),
         b: Ability::far(0),
     };
@@ -67,6 +71,14 @@ impl Scope {
         name: "half-open",
         writes: 1,
         half_open: true,
+        ..Self::NEAR
+    };
+
+    /// A near cache that reads on while its connection ends, in time.
+    pub const LINGERING: Self = Self {
+        name: "lingering",
+        writes: 1,
+        lingers: true,
         ..Self::NEAR
     };
 

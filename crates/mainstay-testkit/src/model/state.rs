@@ -215,6 +215,8 @@ pub(super) struct Link {
     pub(super) tracked: PerKey<bool>,
     /// Whether the server has dropped it, which the node does not know yet.
     pub(super) half_open: bool,
+    /// Whether the node has noticed that it ends; callers may still read on it.
+    pub(super) ending: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
