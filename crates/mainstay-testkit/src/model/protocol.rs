@@ -2,6 +2,7 @@
 
 use stateright::{Model, Property};
 
+use super::scope::Ending;
 use super::state::{
     Age, Invalidation, Key, Message, Node, Request, Site, State, TagTaken, Value, Write,
 };
@@ -116,10 +117,10 @@ impl Protocol {
             .filter(|(_, flight)| !flight.is_waiting());
         steps.extend(handed.map(|(index, _)| Step::Settle(site, index)));
         steps.push(Step::Reset(site));
-        if self.scope.lingers && !node.link.ending {
+        if self.scope.ending == Ending::NoticedFirst && !node.link.ending {
             steps.push(Step::NoticeEnd(site));
         }
-        if self.scope.half_open && !node.link.half_open {
+        if self.scope.ending == Ending::ServerFirst && !node.link.half_open {
             steps.push(Step::HalfOpen(site));
         }
     }

@@ -15,12 +15,20 @@ pub struct Scope {
     pub(super) tags: bool,
     /// Whether time passes and the near cache keeps to its bound.
     pub(super) clock: bool,
-    /// Whether the server may lose a connection before the node does.
-    pub(super) half_open: bool,
-    /// Whether a node may read on a connection whose end it has noticed.
-    pub(super) lingers: bool,
+    pub(super) ending: Ending,
     a: Ability,
     b: Ability,
+}
+
+/// How a connection may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// For both sides together.
+    AtOnce,
+    /// The server loses it before the node does.
+    ServerFirst,
+    /// The node may read on it though it has noticed its end.
+    NoticedFirst,
 }
 
 /// What a node does at a time.
@@ -48,8 +56,7 @@ impl Scope {
         writes: 2,
         tags: false,
         clock: false,
-        half_open: false,
-        lingers: false,
+        ending: Ending::AtOnce,
         a: Ability::far(3),
         b: Ability::far(3),
     };
@@ -60,8 +67,7 @@ impl Scope {
         writes: 2,
         tags: false,
         clock: true,
-        half_open: false,
-        lingers: false,
+        ending: Ending::AtOnce,
         a: Ability::near(1, 0),
         b: Ability::far(0),
     };
@@ -70,7 +76,7 @@ impl Scope {
     pub const HALF_OPEN: Self = Self {
         name: "half-open",
         writes: 1,
-        half_open: true,
+        ending: Ending::ServerFirst,
         ..Self::NEAR
     };
 
@@ -78,7 +84,7 @@ impl Scope {
     pub const LINGERING: Self = Self {
         name: "lingering",
         writes: 1,
-        lingers: true,
+        ending: Ending::NoticedFirst,
         ..Self::NEAR
     };
 

@@ -56,8 +56,8 @@ pub trait CacheStore: Send + Sync {
     /// Stores an entry under a lease and ends the lease. An error leaves the lease as it was, or
     /// ends it.
     ///
-    /// With `over`, for keys that others write without leases: only in place of none, or of an
-    /// entry that begins so and not with nothing.
+    /// With `over`, for keys that others write without leases: only in place of an entry that
+    /// begins so, or of none where that is empty.
     async fn fill(&self, key: &StoreKey, lease: &Lease, entry: NewEntry<'_>) -> Result<Fill>;
 
     /// Ends a lease without an entry, so that the next caller may try.
@@ -118,7 +118,7 @@ pub struct NewEntry<'a> {
     pub bytes: Bytes,
     /// How long it lives.
     pub ttl: Ttl,
-    /// How an entry begins that may be replaced, if not every one may be.
+    /// How the entry begins that is replaced, if not just any may be.
     pub over: Option<&'a [u8]>,
 }
 

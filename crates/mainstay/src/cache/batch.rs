@@ -114,7 +114,9 @@ impl<K: Clone + Send + 'static, T: Send + 'static> Seat<K, T> {
             drop(all_asked?);
             self.batch.run().await;
         }
-        answer.await?.map(Some)
+        // Whoever called for all was dropped: its time was over.
+        let given_up = |_gone| BoxError::from("the call for several keys was given up");
+        answer.await.map_err(given_up)?.map(Some)
     }
 }
 

@@ -122,8 +122,8 @@ impl<T, C> CacheBuilder<T, C> {
 
     /// Loads an entry anew shortly before it expires, by one caller, who does not wait for it.
     ///
-    /// The default where an entry's age is known: with a near cache, stale windows or a sliding ttl.
-    /// Elsewhere this makes every read ask for the age.
+    /// The default where an entry's age is known: with a near cache or stale windows. Elsewhere this
+    /// makes every read ask for the age. Never with a sliding ttl: an entry in use does not expire.
     pub fn early_refresh(self) -> Self {
         self.with(|policy| policy.early_refresh = EarlyRefresh::On)
     }
@@ -183,7 +183,8 @@ impl<T, C> CacheBuilder<T, C> {
     /// Stores encoded values alone, under keys that start with `prefix`: the layout of services
     /// that cache by `SET user:7 json EX 300`.
     ///
-    /// Their writes and deletions are heard of as those of mainstay. There is no room for tags,
+    /// Their writes and deletions are heard of as those of mainstay, and what they write while a
+    /// value is loaded stays. There is no room for tags,
     /// stale windows, compression, a schema, and known misses.
     ///
     /// ```

@@ -10,8 +10,10 @@ use crate::backend::unpoisoned::lock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The loads that are under way, by key.
-/// With the number that they began at.
-pub(super) struct Loads<T>(Mutex<HashMap<Box<str>, (u64, Outcome<T>)>>);
+pub(super) struct Loads<T>(Mutex<HashMap<Box<str>, Begun<T>>>);
+
+/// A load with the number that it began at.
+type Begun<T> = (u64, Outcome<T>);
 
 /// `None` until the load has ended.
 type Outcome<T> = watch::Receiver<Option<Result<T>>>;

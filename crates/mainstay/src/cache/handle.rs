@@ -128,7 +128,7 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
     /// `max_entry_bytes`; [`Codec`](crate::ErrorKind::Codec) for one that cannot be encoded;
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
     /// when the backend does not answer: the entry is then removed as soon as it does;
-    /// [`Refused`](crate::ErrorKind::Refused) when it has no room.
+    /// [`Refused`](crate::ErrorKind::Refused) when it has no room: what was there is removed.
     pub async fn set(&self, key: impl AsKey, value: &T) -> Result<()> {
         self.set_with(key, value, EntryOptions::new()).await
     }
@@ -160,7 +160,7 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
     /// # Errors
     /// As [`get`](Self::get). After [`Unavailable`](crate::ErrorKind::Unavailable) or
     /// [`Unknown`](crate::ErrorKind::Unknown) the entry may still be there: this process sends the
-    /// removal again, before it reads from the backend, for as long as it lives.
+    /// removal again, before it reads the key from the backend, for as long as that is open.
     pub async fn remove(&self, key: impl AsKey) -> Result<bool> {
         self.section().remove(&key.key_text()?).await
     }
@@ -168,8 +168,7 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
     /// Declares the entry stale, so that it is served only within the cache's stale windows; true
     /// if there was one.
     ///
-    /// As [`remove`](Self::remove) for loads that are under way. An entry of a plain layout is left
-    /// without a mark; remove it.
+    /// As [`remove`](Self::remove) for loads that are under way.
     ///
     /// # Errors
     /// As [`remove`](Self::remove); [`Invalid`](crate::ErrorKind::Invalid) in a plain layout.

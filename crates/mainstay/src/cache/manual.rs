@@ -84,6 +84,7 @@ impl<T: Clone + Send + Sync + 'static> Cache<T> {
     ///
     /// For loads that cannot be given as a closure; [`get_or_load`](Self::get_or_load) does all of
     /// this by itself. A dropped call may leave a lease that nobody has, until its time is over.
+    /// Where an entry of a higher schema stands, the lease is one that stores nothing.
     ///
     /// ```
     /// use std::time::Duration;

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use mainstay::Mainstay;
 use mainstay::cache::Cache;
-use mainstay_testkit::fixture::{Flavor, Server};
+use mainstay_testkit::fixture::{Connection, Flavor, Server, eventually};
 use tokio::sync::Notify;
 
 use super::super::{connect, on_both_flavors};
@@ -99,6 +99,15 @@ async fn t3_what_another_program_has_written_meanwhile_stays(flavor: Flavor) {
         .plain("number:")
         .near(super::NEAR);
     let plain = plain.build().unwrap();
+    let seen = async |key: &str, wanted: Option<u64>| {
+        eventually("what was written", super::STALENESS, async || {
+            match plain.get(key).await.unwrap() {
+                found if found == wanted => Ok(()),
+                other => Err(format!("{other:?} under {key}")),
+            }
+        })
+        .await;
+    };
     for (key, before) in [("new", None), ("old", Some("1"))] {
         let written = format!("number:{key}");
         if let Some(before) = before {
@@ -106,18 +115,28 @@ async fn t3_what_another_program_has_written_meanwhile_stays(flavor: Flavor) {
         }
         let addr = server.addr();
         let load = move || async move {
-            let mut other = mainstay_testkit::fixture::Connection::open(addr).await?;
+            let mut other = Connection::open(addr).await?;
             other
                 .command(&["SET", &written, "3", "PX", "60000"])
                 .await?;
             Ok::<_, std::io::Error>(2)
         };
         assert_eq!(plain.refresh(key, load).await.unwrap(), 2);
-        assert_eq!(plain.get(key).await.unwrap(), Some(3), "{key}");
+        seen(key, Some(3)).await;
     }
+    let addr = server.addr();
+    let deleted = plain.refresh("old", move || async move {
+        let mut other = Connection::open(addr).await?;
+        other.command(&["DEL", "number:old"]).await?;
+        Ok::<_, std::io::Error>(5)
+    });
+    assert_eq!(deleted.await.unwrap(), 5);
+    seen("old", None).await;
     // What has not changed is replaced.
+    server.command(&["SET", "number:old", "3"]).await;
+    seen("old", Some(3)).await;
     let refreshed = plain.refresh("old", || async { Ok::<_, std::io::Error>(4) });
     assert_eq!(refreshed.await.unwrap(), 4);
     assert_eq!(plain.get("old").await.unwrap(), Some(4));
-    assert_eq!(plain.stats().superseded, 2);
+    assert_eq!(plain.stats().superseded, 3);
 }

@@ -285,9 +285,10 @@ impl CacheStore for MemoryCache {
             });
         }
         leases.remove(now, key);
-        let is_written =
-            |(kept, over): (Kept, &[u8])| over.is_empty() || !kept.value.starts_with(over);
-        if current.zip(over).is_some_and(is_written) {
+        let current = current.map_or_else(Bytes::new, |kept| kept.value);
+        let is_other =
+            |over: &[u8]| current.is_empty() != over.is_empty() || !current.starts_with(over);
+        if over.is_some_and(is_other) {
             self.watchers.changed(key.as_str());
             return Ok(Fill::Superseded);
         }
