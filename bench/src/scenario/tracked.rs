@@ -49,10 +49,9 @@ pub(crate) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     Ok(rows)
 }
 
-/// A RESP3 connection of its own, as mainstay opens them; invalidations are dropped.
+/// A RESP3 connection of its own; invalidations are dropped.
 async fn untracked(url: &str) -> Outcome<MultiplexedConnection> {
-    let (connection, _driver) = mainstay::raw_link(url, drop).await?;
-    Ok(connection)
+    connection::bare(&format!("{url}?protocol=resp3")).await
 }
 
 async fn tracking(url: &str, words: &[&str]) -> Outcome<MultiplexedConnection> {

@@ -157,8 +157,12 @@ pub(super) fn identity(bytes: &Bytes) -> Bytes {
     } else {
         1024
     };
-    // A copy: a slice would keep all of the bytes.
-    Bytes::copy_from_slice(bytes.get(..length).unwrap_or(bytes))
+    bytes.slice(..length.min(bytes.len()))
+}
+
+/// The same, for as long as the process keeps the value: without keeping all of the bytes.
+pub(super) fn lasting_identity(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(&identity(bytes))
 }
 
 fn tagged(rest: &mut &[u8]) -> Option<Tagged> {

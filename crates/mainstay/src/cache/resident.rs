@@ -18,14 +18,33 @@ pub(super) struct Resident<T> {
     /// How its bytes begin in the store.
     pub(super) identity: Bytes,
     pub(super) tags: Box<[Tagged]>,
-    /// Streams that tell of changes; empty when nothing does.
-    marks: Box<[Mark]>,
+    marks: Marks,
     /// The number of tag changes up to which its tags were found to be valid.
     tags_valid_at: AtomicU64,
     /// Its ttl was started anew, or is about to be.
     is_touched: AtomicBool,
     times: Times,
     bytes: usize,
+}
+
+/// Streams that tell of changes. One, on one node: a hit need not look for it elsewhere in memory.
+enum Marks {
+    None,
+    One(Mark),
+    Several(Box<[Mark]>),
+}
+
+impl Marks {
+    fn new(mut marks: Vec<Mark>) -> Self {
+        match (marks.pop(), marks.is_empty()) {
+            (None, _) => Self::None,
+            (Some(only), true) => Self::One(only),
+            (Some(last), false) => {
+                marks.push(last);
+                Self::Several(marks.into())
+            }
+        }
+    }
 }
 
 /// An entry's times, on the clock of this process.
@@ -133,7 +152,7 @@ impl<T> Resident<T> {
             value,
             identity,
             tags,
-            marks: Box::default(),
+            marks: Marks::None,
             tags_valid_at: AtomicU64::new(0),
             is_touched: AtomicBool::new(false),
             times,
@@ -144,7 +163,7 @@ impl<T> Resident<T> {
     /// Says what tells of changes, and at which number of tag changes the tags were valid.
     pub(super) fn vouched(self, marks: Vec<Mark>, tags_valid_at: u64) -> Self {
         Self {
-            marks: marks.into(),
+            marks: Marks::new(marks),
             tags_valid_at: AtomicU64::new(tags_valid_at),
             ..self
         }
@@ -161,13 +180,17 @@ impl<T> Resident<T> {
     }
 
     pub(super) fn is_watched(&self) -> bool {
-        !self.marks.is_empty()
+        !matches!(self.marks, Marks::None)
     }
 
     /// Whether the entry was the store's current one at some time within the bound.
     #[inline]
     pub(super) fn is_coherent(&self, now: Moment, max_staleness: Duration) -> bool {
-        !self.marks.is_empty() && self.marks.iter().all(|mark| mark.holds(now, max_staleness))
+        match &self.marks {
+            Marks::None => false,
+            Marks::One(mark) => mark.holds(now, max_staleness),
+            Marks::Several(marks) => marks.iter().all(|mark| mark.holds(now, max_staleness)),
+        }
     }
 
     /// Whether no tag can have changed since they were found to be valid.

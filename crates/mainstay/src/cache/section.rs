@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::counters::{Count, Counters};
 use super::entries::{Entries, Found, Nothing, Read};
-use super::envelope::{Envelope, Header, identity, outlives_its_ttl};
+use super::envelope::{Envelope, Header, identity, lasting_identity, outlives_its_ttl};
 use super::near::Near;
 use super::policy::{Layout, Policy};
 use super::resident::{Resident, Times};
@@ -171,7 +171,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             return Ok(None);
         };
         let changes = tags.changes();
-        let verdict = tags.judge(&resident.tags).await?;
+        let verdict = tags.judge(&resident.tags, true).await?;
         if !verdict.is_valid || verdict.marks.is_empty() {
             return Ok(None);
         }
@@ -253,12 +253,16 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
                 is_newer,
             }))
         };
+        let seen = |mark: Option<&Mark>| match mark {
+            Some(_) => lasting_identity(&stored.bytes),
+            None => identity(&stored.bytes),
+        };
         if let Layout::Plain(_) = self.policy.layout {
             return match self.decode(&stored.bytes) {
                 Some(value) => {
                     let header = self.plain_header(stored);
                     let times = Times::new(&self.policy, &header, sent, stored.ttl_left);
-                    let seen = identity(&stored.bytes);
+                    let seen = seen(mark.as_ref());
                     let bytes = stored.bytes.len();
                     let resident = Resident::new(Some(value), seen, Box::default(), times, bytes);
                     Ok(Self::vouch(resident, mark, Vec::new(), 0))
@@ -275,7 +279,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         }
         let mut tag_marks = Vec::new();
         if let Some(tags) = &self.tags {
-            let verdict = tags.judge(&header.tags).await?;
+            let verdict = tags.judge(&header.tags, mark.is_some()).await?;
             if !verdict.is_valid {
                 return nothing(false);
             }
@@ -293,7 +297,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             }
         };
         let times = Times::new(&self.policy, &header, sent, stored.ttl_left);
-        let seen = identity(&stored.bytes);
+        let seen = seen(mark.as_ref());
         let unwatched_tags = tag_marks.is_empty() && !header.tags.is_empty();
         let resident = Resident::new(value, seen, header.tags, times, payload.len());
         let mark = mark.filter(|_| !unwatched_tags);

@@ -95,20 +95,21 @@ impl Tags {
         self.changes.load(Ordering::SeqCst)
     }
 
-    /// Whether all tags still have the generations that an entry carries.
-    pub(super) async fn judge(&self, carried: &[Tagged]) -> Result<Verdict> {
+    /// Whether all tags still have the generations that an entry carries; with marks if it may stay
+    /// in the process.
+    pub(super) async fn judge(&self, carried: &[Tagged], with_marks: bool) -> Result<Verdict> {
         let mut verdict = Verdict {
             is_valid: true,
             marks: Vec::new(),
         };
-        let mut all_watched = true;
+        let mut all_watched = with_marks;
         for Tagged { tag, generation } in carried {
             let current = self.current(tag).await?;
             let Some(current) = current.filter(|current| current.number == *generation) else {
                 verdict.is_valid = false;
                 return Ok(verdict);
             };
-            match current.mark {
+            match current.mark.filter(|_| with_marks) {
                 Some(mark) if verdict.marks.iter().any(|known| known.is_same(&mark)) => {}
                 Some(mark) => verdict.marks.push(mark),
                 None => all_watched = false,

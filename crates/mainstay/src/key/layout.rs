@@ -6,13 +6,12 @@
 //! such a recipe excludes us and is excluded.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::{Key, Name, Namespace};
 
 /// A complete key, as it stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StoreKey(Arc<str>);
+pub struct StoreKey(Box<str>);
 
 impl StoreKey {
     fn new(text: String) -> Self {

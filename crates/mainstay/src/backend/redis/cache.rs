@@ -140,8 +140,7 @@ fn record(lease: &Lease, failure: &LoadFailure) -> (String, String) {
 #[async_trait]
 impl CacheStore for RedisCache {
     async fn get(&self, key: &StoreKey) -> Result<Option<Bytes>> {
-        let mut get = redis::cmd("GET");
-        get.arg(key.as_str());
+        let get = [&b"GET"[..], key.as_str().as_bytes()];
         let reply = self.commander.run(key.as_str(), &get, Effect::Read).await?;
         reply::optional_bytes(reply)
     }

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::Address;
 use super::error::Failure;
-use super::link::{Dialer, Fixed, Hooks, Link, LinkConfig, Locate};
+use super::link::{Dialer, Fixed, Hooks, Link, LinkConfig, Locate, Request};
 use super::slots::{SlotMap, slot_of};
 use crate::backend::unpoisoned::lock;
 use crate::error::{Error, Result};
@@ -101,7 +101,7 @@ impl Cluster {
     pub(crate) async fn call(
         &self,
         key: &[u8],
-        command: &Cmd,
+        request: &dyn Request,
         deadline: Instant,
     ) -> Result<Value, Failure> {
         let Some(mut address) = self.slot_map().primary(slot_of(key)).cloned() else {
@@ -112,9 +112,9 @@ impl Cluster {
         for _ in 0..MAX_REDIRECTS {
             let link = self.link(&address);
             let outcome = if asking {
-                link.call_asking(command, deadline).await
+                link.call_asking(request, deadline).await
             } else {
-                link.call(command, deadline).await
+                link.call(request, deadline).await
             };
             let Err(failure) = outcome else {
                 return outcome;

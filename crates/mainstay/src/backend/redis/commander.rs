@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::cluster::{AnyNode, Cluster};
 use super::config::{Address, RedisConfig, Topology};
 use super::error::Failure;
 use super::hub::Hub;
-use super::link::{Dialer, Fixed, Link, LinkConfig, Locate, NoHooks};
+use super::link::{Dialer, Fixed, Link, LinkConfig, Locate, NoHooks, Request, write_command};
 use super::script::Script;
 use super::sentinel::{SentinelWatch, Sentinels};
 use super::slots::slot_of;
@@ -140,8 +140,13 @@ impl Commander {
     }
 
     /// Sends one command that touches the slot of `key`.
-    pub(crate) async fn run(&self, key: &str, command: &Cmd, effect: Effect) -> Result<Value> {
-        self.attempts(key, &Message::Plain(command), effect).await
+    pub(crate) async fn run(
+        &self,
+        key: &str,
+        request: &dyn Request,
+        effect: Effect,
+    ) -> Result<Value> {
+        self.attempts(key, &Message::Plain(request), effect).await
     }
 
     /// Runs a script by its digest; by its source where the server does not know it yet.
@@ -158,10 +163,8 @@ impl Commander {
             keys,
             arguments,
         };
-        let by_digest = call.by_digest();
         let key = keys.first().copied().unwrap_or_default();
-        self.attempts(key, &Message::Script(call, by_digest), effect)
-            .await
+        self.attempts(key, &Message::Script(call), effect).await
     }
 
     /// The indices of keys that one node serves, for each node.
@@ -229,8 +232,8 @@ impl Commander {
         deadline: Instant,
     ) -> Result<Value, Failure> {
         match message {
-            Message::Plain(command) => self.send(key, command, deadline).await,
-            Message::Script(call, by_digest) => match self.send(key, by_digest, deadline).await {
+            Message::Plain(request) => self.send(key, *request, deadline).await,
+            Message::Script(call) => match self.send(key, &call.by_digest(), deadline).await {
                 Err(failure) if is_unknown_script(&failure) => {
                     self.send(key, &call.by_source(), deadline).await
                 }
@@ -239,18 +242,26 @@ impl Commander {
         }
     }
 
-    async fn send(&self, key: &str, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+    async fn send(
+        &self,
+        key: &str,
+        request: &dyn Request,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
         match &self.route {
-            Route::Node { link, .. } => link.call(command, deadline).await,
-            Route::Cluster(cluster) => cluster.call(key.as_bytes(), command, deadline).await,
+            Route::Node { link, .. } => link.call(request, deadline).await,
+            // Boxed: a call of one node need not carry all that may follow.
+            Route::Cluster(cluster) => {
+                Box::pin(cluster.call(key.as_bytes(), request, deadline)).await
+            }
         }
     }
 }
 
 /// What one call sends.
 enum Message<'a> {
-    Plain(&'a Cmd),
-    Script(ScriptCall<'a>, Cmd),
+    Plain(&'a dyn Request),
+    Script(ScriptCall<'a>),
 }
 
 /// One call of a script, all of whose keys share a slot.
@@ -266,24 +277,42 @@ pub(crate) fn is_unknown_script(failure: &Failure) -> bool {
 }
 
 impl ScriptCall<'_> {
-    pub(crate) fn by_digest(&self) -> Cmd {
-        self.command("EVALSHA", &self.script.digest)
+    pub(crate) fn by_digest(&self) -> Evaluation<'_> {
+        Evaluation {
+            verb: "EVALSHA",
+            body: &self.script.digest,
+            call: self,
+        }
     }
 
-    pub(crate) fn by_source(&self) -> Cmd {
+    pub(crate) fn by_source(&self) -> Evaluation<'_> {
         tracing::debug!(script = self.script.name, "script is new to the server");
-        self.command("EVAL", &self.script.source)
+        Evaluation {
+            verb: "EVAL",
+            body: &self.script.source,
+            call: self,
+        }
     }
+}
 
-    fn command(&self, verb: &str, body: &str) -> Cmd {
-        let mut command = redis::cmd(verb);
-        command.arg(body).arg(self.keys.len());
-        for key in self.keys {
-            command.arg(key);
-        }
-        for argument in self.arguments {
-            command.arg(argument);
-        }
-        command
+/// A call of a script as it is sent.
+pub(crate) struct Evaluation<'a> {
+    verb: &'static str,
+    body: &'a str,
+    call: &'a ScriptCall<'a>,
+}
+
+impl Request for Evaluation<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let ScriptCall {
+            keys, arguments, ..
+        } = self.call;
+        let count = keys.len().to_string();
+        let words = [self.verb, self.body, &count].map(str::as_bytes);
+        let words = words
+            .into_iter()
+            .chain(keys.iter().map(|key| key.as_bytes()))
+            .chain(arguments.iter().copied());
+        write_command(out, 3 + keys.len() + arguments.len(), words);
     }
 }

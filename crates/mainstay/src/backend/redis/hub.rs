@@ -10,14 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::error::refusal;
-use super::link::{Dialer, Hooks, Link, LinkConfig, Locate};
+use super::link::{Dialer, Hooks, Link, LinkConfig, Locate, Wire};
 use crate::backend::mailbox::Mailbox;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{Delivery, GapReason, Subscription};
@@ -203,7 +202,7 @@ impl Shared {
     }
 
     /// Brings the connection in line with the registry.
-    async fn reconcile(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn reconcile(&self, connection: &Wire) -> Result<(), RedisError> {
         let mut confirmed = self.confirmed.lock().await;
         loop {
             let wanted: HashSet<StoreKey> = {
@@ -235,7 +234,7 @@ impl Shared {
     /// Subscribes to channels; those that the server refuses are noted, one by one.
     async fn request(
         &self,
-        connection: &mut MultiplexedConnection,
+        connection: &Wire,
         channels: &[StoreKey],
         confirmed: &mut HashSet<StoreKey>,
     ) -> Result<(), RedisError> {
@@ -331,7 +330,7 @@ impl Shared {
 
 #[async_trait]
 impl Hooks for Shared {
-    async fn on_connect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn on_connect(&self, connection: &Wire) -> Result<(), RedisError> {
         {
             // Under the lock: a reconciliation of the lost connection may be at its end.
             let mut confirmed = self.confirmed.lock().await;
@@ -384,10 +383,10 @@ async fn reconcile_forever(shared: Arc<Shared>, link: Arc<Link>) {
                 return;
             },
         }
-        let Ok((epoch, mut connection)) = link.connection() else {
+        let Ok((epoch, connection)) = link.connection() else {
             continue;
         };
-        if let Err(error) = shared.reconcile(&mut connection).await {
+        if let Err(error) = shared.reconcile(&connection).await {
             tracing::warn!(%error, "subscriptions could not be changed: reconnecting");
             link.give_up(epoch);
         }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
 use tokio::time::timeout;
 
 use super::config::{Address, Login};
-use super::link::{Dialer, Hooks, Link, LinkConfig, Locate};
+use super::link::{Dialer, Hooks, Link, LinkConfig, Locate, Wire};
 
 /// For one question to one sentinel.
 const ASK: Duration = Duration::from_secs(1);
@@ -36,13 +35,10 @@ impl Sentinels {
     }
 
     async fn ask(&self, sentinel: &Address) -> Result<Address, RedisError> {
-        let (mut connection, driver) = self.dialer.dial(sentinel, Arc::new(|_| {})).await?;
+        let (connection, _driver) = self.dialer.dial(sentinel, Arc::new(|_| {})).await?;
         let mut question = redis::cmd("SENTINEL");
         question.arg("get-master-addr-by-name").arg(&self.primary);
-        let answer = tokio::select! {
-            answer = connection.send_packed_command(&question) => answer?,
-            () = driver => return Err(RedisError::from((ErrorKind::Io, "sentinel closed the connection"))),
-        };
+        let answer = connection.call(&question).await?;
         let unknown = || {
             RedisError::from((
                 ErrorKind::MasterNameNotFoundBySentinel,
@@ -134,8 +130,8 @@ struct OnSwitch {
 
 #[async_trait]
 impl Hooks for OnSwitch {
-    async fn on_connect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        connection.subscribe("+switch-master").await
+    async fn on_connect(&self, connection: &Wire) -> Result<(), RedisError> {
+        connection.subscribe(&["+switch-master"]).await
     }
 
     fn on_push(&self, push: PushInfo) {

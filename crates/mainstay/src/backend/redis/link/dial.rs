@@ -1,32 +1,30 @@
 //! Opening a transport and speaking RESP3 on it.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
-};
+use redis::{ErrorKind, Pipeline, RedisError};
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
+use super::wire::{PushHandler, Wire};
 use crate::backend::redis::config::{Address, Login};
 
-/// Requests that may wait between the callers and the socket.
-const QUEUE: usize = 512;
+/// The driver's task, which reads replies and writes requests; ends with its owner.
+#[derive(Debug)]
+pub struct Running(pub(super) JoinHandle<()>);
 
-/// Reads the connection's replies and writes its requests; the connection lives as long.
-pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Takes each push in the reader.
-pub(crate) type PushHandler = Arc<dyn Fn(PushInfo) + Send + Sync>;
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Opens connections with one login.
 #[derive(Clone, Debug)]
@@ -48,12 +46,12 @@ impl Dialer {
 
     /// Connects and shakes hands: `HELLO 3`, login, `CLIENT SETINFO`, `SELECT`.
     ///
-    /// The caller runs the driver; ending it ends the connection and fails what is in flight.
+    /// Ending the driver ends the connection and fails what is in flight.
     pub(crate) async fn dial(
         &self,
         address: &Address,
         on_push: PushHandler,
-    ) -> Result<(MultiplexedConnection, Driver), RedisError> {
+    ) -> Result<(Wire, Running), RedisError> {
         match address {
             Address::Unix(path) => self.greet(UnixStream::connect(path).await?, on_push).await,
             Address::Tcp { host, port } => {
@@ -87,28 +85,45 @@ impl Dialer {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         on_push: PushHandler,
-    ) -> Result<(MultiplexedConnection, Driver), RedisError> {
-        let mut info = RedisConnectionInfo::default()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("mainstay", env!("CARGO_PKG_VERSION"))
-            .set_db(self.login.database);
-        if let Some(username) = &self.login.username {
-            info = info.set_username(username);
+    ) -> Result<(Wire, Running), RedisError> {
+        let (wire, driver) = Wire::new(stream, on_push);
+        let running = Running(tokio::spawn(driver));
+        let mut replies = wire.call_all(&self.greeting()).await?.into_iter();
+        let hello = replies.next().unwrap_or_default();
+        hello.extract_error().map_err(|error| match error.code() {
+            Some("NOPROTO" | "ERR") => RedisError::from((
+                ErrorKind::RESP3NotSupported,
+                "server does not speak RESP3",
+                error.to_string(),
+            )),
+            _ => error,
+        })?;
+        if self.login.database != 0 {
+            replies.next().unwrap_or_default().extract_error()?;
         }
-        if let Some(password) = &self.login.password {
-            info = info.set_password(password);
+        // A server that does not want to know the client's name serves it all the same.
+        Ok((wire, running))
+    }
+
+    fn greeting(&self) -> Pipeline {
+        let mut greeting = Pipeline::with_capacity(4);
+        let hello = greeting.cmd("HELLO").arg(3);
+        match (&self.login.username, &self.login.password) {
+            (None, None) => {}
+            (username, password) => {
+                let username = username.as_deref().unwrap_or("default");
+                let password = password.as_deref().unwrap_or_default();
+                hello.arg("AUTH").arg(username).arg(password);
+            }
         }
-        // Deadlines are set by each call; the driver's own would cut a call short twice.
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_pipeline_buffer_size(QUEUE)
-            .set_push_sender(move |push: PushInfo| -> Result<(), ()> {
-                on_push(push);
-                Ok(())
-            });
-        let (connection, driver) =
-            MultiplexedConnection::new_with_config(&info, stream, config).await?;
-        Ok((connection, Box::pin(driver)))
+        if self.login.database != 0 {
+            greeting.cmd("SELECT").arg(self.login.database);
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        for (what, value) in [("LIB-NAME", "mainstay"), ("LIB-VER", version)] {
+            greeting.cmd("CLIENT").arg("SETINFO").arg(what).arg(value);
+        }
+        greeting
     }
 }
 

@@ -6,9 +6,15 @@
 
 mod backoff;
 mod dial;
+mod request;
+mod resp;
 mod supervisor;
+mod wire;
 
 pub(crate) use dial::Dialer;
+pub(crate) use dial::Running;
+pub(crate) use request::{Request, write_command};
+pub(crate) use wire::Wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,12 +22,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, PushInfo, RedisError, Value};
+use redis::{PushInfo, RedisError, Value};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
+use self::wire::Ended;
 use super::config::Address;
 use super::error::{Failure, connecting};
 use crate::error::{Error, Result};
@@ -31,7 +38,7 @@ use crate::error::{Error, Result};
 pub(crate) trait Hooks: Send + Sync + 'static {
     /// Prepares a new connection before any caller gets it. An error discards the connection.
     /// Callers have none at that time; what they were told by the one before may have changed.
-    async fn on_connect(&self, _connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn on_connect(&self, _connection: &Wire) -> Result<(), RedisError> {
         Ok(())
     }
 
@@ -40,7 +47,7 @@ pub(crate) trait Hooks: Send + Sync + 'static {
     fn on_push(&self, _push: PushInfo) {}
 
     /// Asks whether the connection still does its work; an error ends it.
-    async fn heartbeat(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn heartbeat(&self, connection: &Wire) -> Result<(), RedisError> {
         ping(connection).await
     }
 
@@ -50,8 +57,8 @@ pub(crate) trait Hooks: Send + Sync + 'static {
 }
 
 /// Sends `PING` and awaits `PONG`.
-pub(crate) async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    check_pong(connection.send_packed_command(&redis::cmd("PING")).await?)
+pub(crate) async fn ping(connection: &Wire) -> Result<(), RedisError> {
+    check_pong(connection.call(&redis::cmd("PING")).await?)
 }
 
 /// Whether a reply to `PING` is the right one.
@@ -100,10 +107,7 @@ pub(crate) enum LinkState {
     /// No connection. The error is the last attempt's.
     Down(Option<RedisError>),
     /// A connection, set up and answering; `epoch` is new for each.
-    Up {
-        epoch: u64,
-        connection: MultiplexedConnection,
-    },
+    Up { epoch: u64, connection: Wire },
 }
 
 impl LinkState {
@@ -212,7 +216,7 @@ impl Link {
     }
 
     /// The connection of the moment, with its epoch.
-    pub(crate) fn connection(&self) -> Result<(u64, MultiplexedConnection), Failure> {
+    pub(crate) fn connection(&self) -> Result<(u64, Wire), Failure> {
         match &*self.state.borrow() {
             LinkState::Up { epoch, connection } => Ok((*epoch, connection.clone())),
             LinkState::Down(error) if self.is_away.load(Ordering::SeqCst) => {
@@ -223,9 +227,13 @@ impl Link {
     }
 
     /// Sends one command and awaits its reply. Dropping the future may leave the command executed.
-    pub(crate) async fn call(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
-        let (epoch, mut connection) = self.connection()?;
-        let outcome = answer(timeout_at(deadline, connection.send_packed_command(command)).await);
+    pub(crate) async fn call(
+        &self,
+        request: &dyn Request,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let (epoch, connection) = self.connection()?;
+        let outcome = answer(timeout_at(deadline, connection.call(request)).await);
         if let (true, Err(Failure::Answered(error))) = (self.relocates, &outcome)
             && error.code() == Some("READONLY")
         {
@@ -238,13 +246,16 @@ impl Link {
     /// Sends a command to a node that imports its slot.
     pub(crate) async fn call_asking(
         &self,
-        command: &Cmd,
+        request: &dyn Request,
         deadline: Instant,
     ) -> Result<Value, Failure> {
-        let mut pipeline = redis::Pipeline::with_capacity(2);
-        pipeline.cmd("ASKING").add_command(command.clone());
-        let mut replies = self.call_all(&pipeline, deadline).await?;
-        answer(Ok(Ok(replies.pop().unwrap_or(Value::Nil))))
+        let (_, connection) = self.connection()?;
+        let sent = connection.call_several(2, |out| {
+            [&b"ASKING"[..]].write(out);
+            request.write(out);
+        });
+        let mut replies = replies(timeout_at(deadline, sent).await)?;
+        answer(Ok(Ok(replies.pop().unwrap_or_default())))
     }
 
     /// Sends commands together and awaits their replies, errors among them.
@@ -253,14 +264,8 @@ impl Link {
         commands: &redis::Pipeline,
         deadline: Instant,
     ) -> Result<Vec<Value>, Failure> {
-        let (_, mut connection) = self.connection()?;
-        let sent = connection.send_packed_commands(commands, 0, commands.len());
-        let outcome = timeout_at(deadline, sent).await;
-        match outcome {
-            Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) => Err(failed(error)),
-            Err(_elapsed) => Err(Failure::Lost(None)),
-        }
+        let (_, connection) = self.connection()?;
+        replies(timeout_at(deadline, connection.call_all(commands)).await)
     }
 
     /// Waits for the outcome of the first attempt to connect, but not beyond the deadline.
@@ -301,22 +306,27 @@ impl Drop for Link {
     }
 }
 
-fn answer(
-    outcome: Result<Result<Value, RedisError>, tokio::time::error::Elapsed>,
-) -> Result<Value, Failure> {
+fn answer(outcome: Result<Result<Value, Ended>, Elapsed>) -> Result<Value, Failure> {
+    match replies(outcome)? {
+        Value::ServerError(error) => Err(Failure::Answered(error.into())),
+        value => Ok(value),
+    }
+}
+
+fn replies<V>(outcome: Result<Result<V, Ended>, Elapsed>) -> Result<V, Failure> {
     match outcome {
-        Ok(Ok(Value::ServerError(error))) => Err(Failure::Answered(error.into())),
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(failed(error)),
+        Ok(Ok(replies)) => Ok(replies),
+        Ok(Err(ended)) => Err(ended.into()),
         Err(_elapsed) => Err(Failure::Lost(None)),
     }
 }
 
-fn failed(error: RedisError) -> Failure {
-    if error.is_io_error() || error.is_connection_dropped() {
-        Failure::Lost(Some(error))
-    } else {
-        Failure::Answered(error)
+impl From<Ended> for Failure {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::BeforeSending => Self::Down(Some(ended.into())),
+            Ended::BeforeReply => Self::Lost(Some(ended.into())),
+        }
     }
 }
 
@@ -329,15 +339,14 @@ fn failed(error: RedisError) -> Failure {
 pub async fn raw_link(
     url: &str,
     on_push: impl Fn(PushInfo) + Send + Sync + 'static,
-) -> Result<(MultiplexedConnection, JoinHandle<()>)> {
+) -> Result<(Wire, Running)> {
     let config = super::RedisConfig::parse(url, url)?;
     let super::Topology::Single(address) = &config.topology else {
         return Err(Error::invalid("raw_link takes one node"));
     };
     let dialer = Dialer::new(config.login.clone());
-    let (connection, driver) = dialer
+    dialer
         .dial(address, Arc::new(on_push))
         .await
-        .map_err(connecting)?;
-    Ok((connection, tokio::spawn(driver)))
+        .map_err(connecting)
 }

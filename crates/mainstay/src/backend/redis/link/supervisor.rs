@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, Value};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::backoff::Backoff;
-use super::dial::Driver;
+use super::dial::Running;
+use super::wire::Wire;
 use super::{Dialer, Hooks, LinkConfig, LinkState, Locate, ping};
 
 pub(super) struct Supervisor {
@@ -21,21 +20,6 @@ pub(super) struct Supervisor {
     pub(super) state: watch::Sender<LinkState>,
     pub(super) given_up: watch::Receiver<u64>,
     pub(super) is_away: Arc<AtomicBool>,
-}
-
-/// The driver's task; ends with its owner.
-struct Running(JoinHandle<()>);
-
-impl Running {
-    fn start(driver: Driver) -> Self {
-        Self(tokio::spawn(driver))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Supervisor {
@@ -86,40 +70,31 @@ impl Supervisor {
     }
 
     /// Says on the way, for those who do not hear the end, whether the hooks have been at work.
-    async fn open(
-        &self,
-        is_set_up: &AtomicBool,
-    ) -> Result<(MultiplexedConnection, Running), RedisError> {
+    async fn open(&self, is_set_up: &AtomicBool) -> Result<(Wire, Running), RedisError> {
         let address = self.target.locate().await?;
         let hooks = Arc::clone(&self.hooks);
-        let (mut connection, driver) = self
+        let (connection, driver) = self
             .dialer
             .dial(&address, Arc::new(move |push| hooks.on_push(push)))
             .await?;
-        let driver = Running::start(driver);
         // A node that loads its data accepts connections and answers an error here.
-        ping(&mut connection).await?;
+        ping(&connection).await?;
         if self.target.must_be_primary() {
-            check_primary(&mut connection).await?;
+            check_primary(&connection).await?;
         }
         is_set_up.store(true, Ordering::SeqCst);
-        self.hooks.on_connect(&mut connection).await?;
+        self.hooks.on_connect(&connection).await?;
         Ok((connection, driver))
     }
 
     /// Returns when the connection must be given up, with the reason.
-    async fn watch(
-        &mut self,
-        epoch: u64,
-        mut connection: MultiplexedConnection,
-        driver: &mut Running,
-    ) -> RedisError {
+    async fn watch(&mut self, epoch: u64, connection: Wire, driver: &mut Running) -> RedisError {
         let lost = |why: &'static str| RedisError::from((ErrorKind::Io, why));
         let mut ticks = interval(self.config.heartbeat);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let patience = self.config.heartbeat_timeout;
         let (hooks, must_be_primary) = (Arc::clone(&self.hooks), self.target.must_be_primary());
-        let ask = async |connection: &mut MultiplexedConnection| {
+        let ask = async |connection: &Wire| {
             if must_be_primary {
                 // One that was demoted meanwhile answers everything but writes.
                 check_primary(connection).await?;
@@ -129,7 +104,7 @@ impl Supervisor {
         let heartbeat = async {
             loop {
                 ticks.tick().await;
-                match timeout(patience, ask(&mut connection)).await {
+                match timeout(patience, ask(&connection)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return error,
                     Err(_elapsed) => {
@@ -148,8 +123,8 @@ impl Supervisor {
     }
 }
 
-async fn check_primary(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    let role = connection.send_packed_command(&redis::cmd("ROLE")).await?;
+async fn check_primary(connection: &Wire) -> Result<(), RedisError> {
+    let role = connection.call(&redis::cmd("ROLE")).await?;
     let Value::Array(fields) = role.extract_error()? else {
         return Err(RedisError::from((
             ErrorKind::UnexpectedReturnType,

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisError, Value};
 
 use super::Setup;
-use crate::backend::redis::link::Hooks;
+use crate::backend::redis::link::{Hooks, Wire};
 use crate::backend::{Lane, Watchers};
 use crate::clock::Clock;
 
@@ -39,13 +38,10 @@ impl Announced {
         }
     }
 
-    async fn counter(&self, connection: &mut MultiplexedConnection) -> Result<u64, RedisError> {
+    async fn counter(&self, connection: &Wire) -> Result<u64, RedisError> {
         let mut get = redis::cmd("GET");
         get.arg(&self.channel);
-        let reply = connection
-            .send_packed_command(&get)
-            .await?
-            .extract_error()?;
+        let reply = connection.call(&get).await?.extract_error()?;
         Ok(match reply {
             Value::BulkString(text) => number(&text).unwrap_or(UNKNOWN),
             _ => 0,
@@ -59,11 +55,11 @@ fn number(text: &[u8]) -> Option<u64> {
 
 #[async_trait]
 impl Hooks for Announced {
-    async fn on_connect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn on_connect(&self, connection: &Wire) -> Result<(), RedisError> {
         // What was read on the connection before, even after its end was noted, is past.
         self.lane.interrupt();
         let sent = self.clock.now();
-        connection.subscribe(&self.channel).await?;
+        connection.subscribe(&[&self.channel]).await?;
         let counter = self.counter(connection).await?;
         self.last.store(counter, Ordering::SeqCst);
         self.lane.confirm(sent);
@@ -90,7 +86,7 @@ impl Hooks for Announced {
     }
 
     /// Announcements of before precede the reply: a counter that is ahead of them shows a loss.
-    async fn heartbeat(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn heartbeat(&self, connection: &Wire) -> Result<(), RedisError> {
         let sent = self.clock.now();
         let counter = self.counter(connection).await?;
         // One that arrives between the reply and this look is ahead of the counter, by right.

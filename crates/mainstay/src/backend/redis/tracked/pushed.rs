@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::watch;
 
 use super::Setup;
 use crate::backend::redis::config::Address;
 use crate::backend::redis::error::refusal;
-use crate::backend::redis::link::{Hooks, check_pong};
+use crate::backend::redis::link::{Hooks, Wire, check_pong};
 use crate::backend::redis::slots::SlotMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{Lane, Watchers};
@@ -60,7 +59,7 @@ impl Pushed {
     /// A push that the connection sends to itself must be there before the `PONG`, and with it
     /// every invalidation of before: something on the way that answers but loses pushes is found
     /// out. So is a node that does not serve its slots any more.
-    async fn prove(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn prove(&self, connection: &Wire) -> Result<(), RedisError> {
         let sent = self.clock.now();
         let probe = self.probes_sent.fetch_add(1, Ordering::SeqCst) + 1;
         let mut commands = Pipeline::with_capacity(3);
@@ -69,9 +68,7 @@ impl Pushed {
             commands.cmd("EXISTS").arg(key);
         }
         commands.cmd("PING");
-        let replies = connection
-            .send_packed_commands(&commands, 0, commands.len())
-            .await?;
+        let replies = connection.call_all(&commands).await?;
         let mut replies = replies
             .into_iter()
             .map(Value::extract_error)
@@ -102,17 +99,14 @@ impl Pushed {
 
 #[async_trait]
 impl Hooks for Pushed {
-    async fn on_connect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn on_connect(&self, connection: &Wire) -> Result<(), RedisError> {
         // What was read on the connection before, even after its end was noted, is past.
         self.lane.interrupt();
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON");
         let set_up = async {
-            connection
-                .send_packed_command(&tracking)
-                .await?
-                .extract_error()?;
-            connection.subscribe(&self.probe_channel).await?;
+            connection.call(&tracking).await?.extract_error()?;
+            connection.subscribe(&[&self.probe_channel]).await?;
             self.choose_key()?;
             self.prove(connection).await
         };
@@ -151,7 +145,7 @@ impl Hooks for Pushed {
         }
     }
 
-    async fn heartbeat(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    async fn heartbeat(&self, connection: &Wire) -> Result<(), RedisError> {
         self.prove(connection).await
     }
 

@@ -1,0 +1,220 @@
+//! The task of a connection: sends what callers have written, hands out what arrives.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use redis::{PushInfo, PushKind, RedisError, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
+
+use super::{MOST_UNSENT, MOST_WAITING, PushHandler, Shared, Waiter};
+use crate::backend::redis::link::resp::Decoder;
+use crate::backend::unpoisoned::lock;
+
+/// What is read at a time.
+const READ: usize = 32 << 10;
+
+/// Buffers that have grown beyond this are not kept.
+const LARGEST_KEPT: usize = 256 << 10;
+
+/// Sends and receives until the connection ends. Dropping it ends the connection and fails what is
+/// in flight.
+pub(super) struct Driver<S> {
+    stream: S,
+    shared: Arc<Shared>,
+    on_push: PushHandler,
+    unsent: Vec<u8>,
+    /// How much of it has been sent.
+    sent: usize,
+    waiters: VecDeque<Waiter>,
+    arrived: BytesMut,
+    decoder: Decoder,
+    /// Whether the callers that are ready have had their turn since the driver was woken.
+    has_gathered: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    pub(super) fn new(stream: S, shared: Arc<Shared>, on_push: PushHandler) -> Self {
+        Self {
+            stream,
+            shared,
+            on_push,
+            unsent: Vec::new(),
+            sent: 0,
+            waiters: VecDeque::new(),
+            arrived: BytesMut::new(),
+            decoder: Decoder::default(),
+            has_gathered: false,
+        }
+    }
+
+    /// Takes what callers have written; false if there is nothing.
+    fn collect(&mut self) -> bool {
+        let mut outbox = lock(&self.shared.outbox);
+        if outbox.bytes.is_empty() {
+            return false;
+        }
+        self.sent = 0;
+        self.unsent.clear();
+        self.unsent.shrink_to(LARGEST_KEPT);
+        std::mem::swap(&mut outbox.bytes, &mut self.unsent);
+        let was_full = self.unsent.len() >= MOST_UNSENT;
+        self.waiters.extend(outbox.waiters.drain(..));
+        drop(outbox);
+        if was_full {
+            self.shared.room.notify_waiters();
+        }
+        true
+    }
+
+    /// Sends what there is to send. Ready when nothing is left.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let left = self.unsent.get(self.sent..).unwrap_or_default();
+            if left.is_empty() {
+                if self.collect() {
+                    continue;
+                }
+                return Pin::new(&mut self.stream).poll_flush(cx);
+            }
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.sent += sent,
+            }
+        }
+    }
+
+    /// Reads and hands out what arrives. Ready when the connection ends.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RedisError>> {
+        loop {
+            if self.arrived.is_empty() && self.arrived.capacity() > LARGEST_KEPT {
+                self.arrived = BytesMut::new();
+            }
+            self.arrived.reserve(READ);
+            let stream = Pin::new(&mut self.stream);
+            if ready!(poll_read_buf(stream, cx, &mut self.arrived))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let mut answered = 0;
+            while let Some(reply) = self.decoder.decode(&mut self.arrived)? {
+                answered += self.hand_out(reply)?;
+            }
+            self.note_answered(answered);
+        }
+    }
+
+    fn note_answered(&self, answered: usize) {
+        if answered == 0 {
+            return;
+        }
+        let was_full = {
+            let mut outbox = lock(&self.shared.outbox);
+            let before = outbox.waiting;
+            outbox.waiting -= answered;
+            before >= MOST_WAITING
+        };
+        if was_full {
+            self.shared.room.notify_waiters();
+        }
+    }
+
+    /// Gives a reply to whoever waits for it; how many commands it completes.
+    fn hand_out(&mut self, reply: Value) -> Result<usize, RedisError> {
+        if let Value::Push { kind, data } = reply {
+            let is_confirmation = confirms(&kind);
+            (self.on_push)(PushInfo { kind, data });
+            return Ok(if is_confirmation { self.confirm() } else { 0 });
+        }
+        let Some(waiter) = self.waiters.front_mut() else {
+            let why = "a reply that nobody waits for";
+            return Err(RedisError::from((redis::ErrorKind::Parse, why)));
+        };
+        if let Waiter::Several {
+            wanted, replies, ..
+        } = waiter
+        {
+            replies.push(reply);
+            if replies.len() == *wanted
+                && let Some(Waiter::Several {
+                    replies, caller, ..
+                }) = self.waiters.pop_front()
+            {
+                // Whoever has stopped waiting needs none, here and below.
+                let _gone = caller.send(replies);
+            }
+        } else if let Some(Waiter::One(caller) | Waiter::Confirmations { caller, .. }) =
+            self.waiters.pop_front()
+        {
+            let _gone = caller.send(reply);
+        }
+        Ok(1)
+    }
+
+    fn confirm(&mut self) -> usize {
+        if let Some(Waiter::Confirmations { wanted, .. }) = self.waiters.front_mut() {
+            *wanted = wanted.saturating_sub(1);
+            if *wanted == 0
+                && let Some(Waiter::Confirmations { caller, .. }) = self.waiters.pop_front()
+            {
+                let _gone = caller.send(Value::Okay);
+                return 1;
+            }
+        }
+        0
+    }
+}
+
+fn confirms(kind: &PushKind) -> bool {
+    matches!(kind, PushKind::Subscribe | PushKind::Unsubscribe)
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let driver = &mut *self;
+        driver.shared.driver.register(cx.waker());
+        // Replies first: they make callers ready, who then send together.
+        match driver.poll_receive(cx) {
+            Poll::Ready(outcome) => {
+                if let Err(error) = outcome {
+                    tracing::debug!(%error, "connection ends");
+                }
+                return Poll::Ready(());
+            }
+            Poll::Pending => {}
+        }
+        let is_written = !lock(&driver.shared.outbox).bytes.is_empty();
+        if is_written && !std::mem::replace(&mut driver.has_gathered, true) {
+            // Others that are ready come before this task runs again.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        driver.has_gathered = false;
+        match driver.poll_send(cx) {
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "connection ends");
+                Poll::Ready(())
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        {
+            let mut outbox = lock(&self.shared.outbox);
+            outbox.is_closed = true;
+            // Their callers hear that the connection has ended.
+            outbox.waiters.clear();
+            outbox.bytes = Vec::new();
+        }
+        self.shared.room.notify_waiters();
+    }
+}
