@@ -20,7 +20,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
     /// Counts a near hit, and checks it if it is its turn.
     #[inline]
     pub(super) fn note_near_hit(self: &Arc<Self>, text: &str, resident: &Arc<Resident<T>>) {
-        let before = self.counters.add(Count::NearHit);
+        let before = self.counters.add_near_hit();
         if let Some(near) = &self.entries.near
             // Never a division: this is on the way of every hit.
             && before & near.check_mask == near.check_mask

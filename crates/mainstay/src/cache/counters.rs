@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Counter, SharedString};
 
+use super::spread::Spread;
+
 /// Declares the counters once: variant, field, metric and its labels.
 macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident $field:ident $metric:literal $(, $label:literal = $value:literal)?;)+) => {
@@ -14,6 +16,7 @@ macro_rules! counters {
         }
 
         impl Count {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
             const NAMES: &'static [&'static str] = &[$(stringify!($field)),+];
 
             fn handles(cache: &SharedString) -> Vec<Counter> {
@@ -81,6 +84,7 @@ struct Padded(AtomicU64);
 
 /// The counters of one cache.
 pub(super) struct Counters {
+    near_hits: Spread,
     sums: Vec<Padded>,
     handles: Vec<Counter>,
     /// What the store has been told of.
@@ -91,37 +95,54 @@ impl Counters {
     pub(super) fn new(cache: &SharedString) -> Self {
         let handles = Count::handles(cache);
         Self {
+            near_hits: Spread::new(),
             sums: handles.iter().map(|_| Padded::default()).collect(),
             reported: handles.iter().map(|_| AtomicU64::new(0)).collect(),
             handles,
         }
     }
 
-    /// Counts one and returns how many there were before.
     #[inline]
-    pub(super) fn add(&self, count: Count) -> u64 {
+    pub(super) fn add(&self, count: Count) {
         let index = count as usize;
+        self.tell(index);
+        if let Some(sum) = self.sums.get(index) {
+            sum.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a near hit; a number that rises by one with each of this thread's.
+    #[inline]
+    pub(super) fn add_near_hit(&self) -> u64 {
+        self.tell(Count::NearHit as usize);
+        self.near_hits.add()
+    }
+
+    #[inline]
+    fn tell(&self, index: usize) {
         if let Some(handle) = self.handles.get(index) {
             handle.increment(1);
         }
-        let sum = self.sums.get(index);
-        sum.map_or(0, |sum| sum.0.fetch_add(1, Ordering::Relaxed))
     }
 
     fn sum(&self, count: Count) -> u64 {
+        if count == Count::NearHit {
+            return self.near_hits.sum();
+        }
         let sum = self.sums.get(count as usize);
         sum.map_or(0, |sum| sum.0.load(Ordering::Relaxed))
     }
 
     /// What has been added since the last time.
     pub(super) fn unreported(&self) -> Vec<(&'static str, u64)> {
-        let sums = self.sums.iter().zip(&self.reported).zip(Count::NAMES);
-        sums.filter_map(|((sum, reported), name)| {
-            let now = sum.0.load(Ordering::Relaxed);
-            let added = now - reported.swap(now, Ordering::Relaxed);
-            (added > 0).then_some((*name, added))
-        })
-        .collect()
+        let counts = Count::ALL.iter().zip(&self.reported).zip(Count::NAMES);
+        counts
+            .filter_map(|((count, reported), name)| {
+                let now = self.sum(*count);
+                let added = now - reported.swap(now, Ordering::Relaxed);
+                (added > 0).then_some((*name, added))
+            })
+            .collect()
     }
 }
 
@@ -132,8 +153,8 @@ mod tests {
     #[test]
     fn what_is_counted_is_summed_and_reported_once() {
         let counters = Counters::new(&"c".into());
-        assert_eq!(counters.add(Count::NearHit), 0);
-        assert_eq!(counters.add(Count::NearHit), 1);
+        assert_eq!(counters.add_near_hit(), 0);
+        assert_eq!(counters.add_near_hit(), 1);
         counters.add(Count::Incoherent);
         let stats = counters.stats();
         assert_eq!((stats.near_hits, stats.incoherent, stats.loads), (2, 1, 0));

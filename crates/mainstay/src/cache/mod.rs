@@ -63,6 +63,7 @@ mod obtain;
 mod policy;
 mod resident;
 mod section;
+mod spread;
 mod store;
 mod table;
 mod tags;
