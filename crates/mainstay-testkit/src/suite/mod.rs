@@ -62,6 +62,7 @@ macro_rules! behaviours {
                 a_load_that_a_removal_overtakes_is_not_kept_near
                 several_keys_are_read_at_once_and_in_their_order
                 compressed_entries_weigh_what_they_take_in_the_process
+                a_process_reads_what_it_has_loaded_anew
             }
             tags {
                 a_tag_takes_its_entries_and_no_others

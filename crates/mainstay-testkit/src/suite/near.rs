@@ -122,3 +122,14 @@ pub async fn compressed_entries_weigh_what_they_take_in_the_process(subject: &Su
     assert!(stats.near_entries > 0 && stats.near_bytes <= MOST);
     assert!(stats.near_entries * SIZE as u64 <= MOST, "{stats:?}");
 }
+
+pub async fn a_process_reads_what_it_has_loaded_anew(subject: &Subject) {
+    let cache = near(subject.stay());
+    for number in 0..100 {
+        let load = move || async move { Ok::<_, std::io::Error>(number) };
+        assert_eq!(cache.refresh("key", load).await.unwrap(), number);
+        for _ in 0..2 {
+            assert_eq!(cache.get("key").await.unwrap(), Some(number));
+        }
+    }
+}

@@ -63,6 +63,13 @@ impl<T: Send + Sync + 'static> Entries<T> {
         }
     }
 
+    /// What is kept under the key, or being read, is not the newest.
+    pub(super) fn forget(&self, key: &str) {
+        if let Some(values) = &self.values {
+            values.invalidate(key);
+        }
+    }
+
     fn each(&self, key: &str, change: impl Fn(&Table<Arc<Resident<T>>, Read<T>>, &str)) {
         let Some(key) = key.strip_prefix(self.prefix.as_str()) else {
             return;

@@ -142,6 +142,9 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
                 let over = making.over.filter(|_| self.tags.is_none());
                 let entry = NewEntry { bytes, ttl, over };
                 let filled = self.store.fill(&key, lease, entry).await;
+                // Who asks after this must not be served what was kept before; the store's own news
+                // of it may come later.
+                self.entries.forget(text);
                 if filled.as_ref().is_err_and(|error| !is_unsent(error)) {
                     self.give_back(&key, lease, None).await;
                 }
