@@ -1,8 +1,10 @@
 //! Locks: exclusion, fences, leases, waiting.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::poll;
 use mainstay::clock::{Clock, SystemClock};
 use mainstay::lock::{Acquire, LeaseAttempt, Lock, LockGuard, LockLease, Release};
 use mainstay::{ErrorKind, Mainstay};
@@ -198,6 +200,60 @@ pub async fn a_waiter_gets_the_lock_when_it_is_released(subject: &Subject) {
     timeout(bound, handovers)
         .await
         .expect("a release wakes the waiter");
+}
+
+pub async fn waiters_get_the_lock_in_the_order_in_which_they_came(subject: &Subject) {
+    const WAITERS: usize = 8;
+    let lock = lock_with(subject.stay(), LONG);
+    let held = take(&lock).await;
+    let order = Mutex::new(Vec::new());
+    let mut waiters: Vec<_> = (0..WAITERS)
+        .map(|number| {
+            let (lock, order) = (&lock, &order);
+            Box::pin(async move {
+                let guard = guard(lock.acquire(LONG).await.unwrap());
+                order.lock().unwrap().push(number);
+                guard.release().await.unwrap();
+            })
+        })
+        .collect();
+    for waiter in &mut waiters {
+        // Asks once: one after the other.
+        assert!(poll!(waiter).is_pending());
+    }
+    held.release().await.unwrap();
+    let all = timeout(Subject::BOUND, join_all(waiters));
+    all.await.expect("every waiter gets the lock");
+    let came: Vec<_> = (0..WAITERS).collect();
+    assert_eq!(order.into_inner().unwrap(), came);
+}
+
+pub async fn who_does_not_wait_does_not_overtake_who_does(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let held = take(&lock).await;
+    let mut waiter = Box::pin(lock.acquire(LONG));
+    assert!(poll!(&mut waiter).is_pending());
+    // By a later call it has its place.
+    assert!(is_held(&lock).await);
+    held.release().await.unwrap();
+    assert!(is_held(&lock).await, "it is the waiter's turn");
+    let waited = timeout(Subject::BOUND, waiter).await;
+    guard(waited.expect("it is called").unwrap());
+}
+
+pub async fn a_waiter_who_gives_up_holds_nobody_up(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let held = take(&lock).await;
+    let mut gone = Box::pin(lock.acquire(LONG));
+    let mut stays = Box::pin(lock.acquire(LONG));
+    assert!(poll!(&mut gone).is_pending());
+    assert!(poll!(&mut stays).is_pending());
+    assert!(is_held(&lock).await);
+    drop(gone);
+    held.release().await.unwrap();
+    // Sooner than a place would end by itself, which on the clock of memory it never does.
+    let waited = timeout(ms(900), stays).await;
+    guard(waited.expect("it is called").unwrap());
 }
 
 pub async fn a_wait_that_runs_out_tells_who_holds_the_lock(subject: &Subject) {

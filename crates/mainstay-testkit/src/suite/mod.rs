@@ -146,6 +146,9 @@ macro_rules! behaviours {
                 renewing_never_takes_a_free_lock
                 only_the_owner_can_release
                 a_waiter_gets_the_lock_when_it_is_released
+                waiters_get_the_lock_in_the_order_in_which_they_came
+                who_does_not_wait_does_not_overtake_who_does
+                a_waiter_who_gives_up_holds_nobody_up
                 a_wait_that_runs_out_tells_who_holds_the_lock
                 a_dropped_guard_frees_the_lock
                 a_dropped_acquisition_holds_nothing_beyond_its_ttl

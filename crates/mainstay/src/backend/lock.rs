@@ -18,21 +18,28 @@ use crate::ttl::Ttl;
 ///   the clock steps back by more than the outage.
 /// - `acquire` by the holder extends the lease and answers the same fence, so a lost reply is
 ///   safe to ask for again; `release` by the last released owner answers `Released` again.
+/// - Who asks with a place gets one behind all others, and keeps it by asking again before it ends.
+///   A free name goes to whoever has waited longest; nobody else is given it, with a place or
+///   without. A place that was not kept up is dropped by whoever looks next.
+/// - `release` and the end of a place call whoever comes next, once.
 /// - A plain value that another program set under the name (`SET lock:name token NX PX ttl`)
 ///   counts as held, and keeps that program out while we hold the name.
 #[async_trait]
 pub trait LockStore: Send + Sync {
-    /// Takes the name if it is free.
+    /// Takes the name if it is free and nobody waits longer for it.
     async fn acquire(&self, key: &StoreKey, hold: &Hold<'_>) -> Result<LockTry>;
 
     /// Extends the holder's lease; never takes a free name.
     async fn renew(&self, key: &StoreKey, owner: &str, ttl: Ttl) -> Result<Renewal>;
 
-    /// Ends the holder's lease and wakes those who wait.
+    /// Ends the holder's lease, or gives up its place, and calls who comes next.
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease>;
 
-    /// Starts to listen for releases of a name; a waiter tries once more before it waits.
-    async fn wakeups(&self, key: &StoreKey) -> Result<Box<dyn Wakeups>>;
+    /// Starts to listen for the turn of `owner`, who asks once more before waiting.
+    async fn wakeups(&self, key: &StoreKey, owner: &str) -> Result<Box<dyn Wakeups>>;
+
+    /// The same if that needs no waiting: then nothing that follows is missed.
+    fn wakeups_at_hand(&self, key: &StoreKey, owner: &str) -> Option<Box<dyn Wakeups>>;
 }
 
 /// What an acquisition writes.
@@ -44,6 +51,8 @@ pub struct Hold<'a> {
     pub ttl: Ttl,
     /// Who holds it, for people: host and process.
     pub holder: &'a str,
+    /// How long a place in the queue lasts unless it is asked for again; `None` to take none.
+    pub place: Option<Ttl>,
 }
 
 /// Answer of [`LockStore::acquire`].
@@ -55,12 +64,16 @@ pub enum LockTry {
         /// Rises with every new holder.
         fence: u64,
     },
-    /// Held by another.
+    /// Held by another, or another's turn.
     Held {
-        /// Until the lease ends unless it is renewed; `None` for a foreign value without an end.
+        /// Until the lease, or the turn, ends unless it is renewed or taken; `None` for a foreign
+        /// value without an end.
         left: Option<Duration>,
-        /// Who holds it, as the holder said; empty for a foreign value.
-        holder: String,
+        /// Who holds it, as the holder said, empty for a foreign value; `None` when it is free and
+        /// the turn of another who waits.
+        holder: Option<String>,
+        /// How many come before the caller, if it has a place.
+        before: Option<u64>,
     },
 }
 
@@ -87,9 +100,9 @@ pub enum LockRelease {
     NotHeld,
 }
 
-/// Hears of releases; may miss some, so waiters look again from time to time.
+/// Hears when it is a waiter's turn; may miss it, so waiters look again from time to time.
 #[async_trait]
 pub trait Wakeups: fmt::Debug + Send {
-    /// Completes when the name may have become free. Cancel safe.
+    /// Completes when it may be the waiter's turn. Cancel safe.
     async fn next(&mut self);
 }

@@ -12,6 +12,7 @@ mod health;
 mod limit;
 mod lock;
 mod session;
+mod turns;
 pub(crate) mod unpoisoned;
 
 pub(crate) mod mailbox;
@@ -32,6 +33,7 @@ pub use lock::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
 pub use session::{
     ListedSession, NewSession, SessionKeys, SessionRecord, SessionStore, StoredSession,
 };
+pub(crate) use turns::{Turn, Turns};
 
 use std::sync::Arc;
 

@@ -13,9 +13,16 @@ use crate::backend::{Hold, LockTry, Wakeups};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
+use crate::ttl::Ttl;
 
-/// A waiter looks at least this often: wake-ups may be lost.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a place in the queue lasts: a waiter that has died holds the others up for no longer.
+const PLACE_FOR: Duration = Duration::from_secs(1);
+
+/// How often a waiter asks again, to keep its place and since calls may be lost.
+const LOOK_EVERY: Duration = Duration::from_millis(600);
+
+/// Waiters behind one that does not take its turn who look when its place ends.
+const CLOSE_BEHIND: u64 = 16;
 
 /// Pause before an attempt is sent again after an error, less up to half of it.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -36,15 +43,18 @@ pub(super) struct Taken {
 }
 
 /// Tries for `wait`, at least once. One owner for all attempts: a lost reply is safe to ask for
-/// again, because the store answers its holder with the same fence.
+/// again, because the store answers its holder with the same fence. Who waits has a place in the
+/// queue, and is called when it is their turn.
 pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
     let clock = &lock.clock;
     let started = clock.now();
     let end = started.after(wait);
     let end_of_errors = started.after(wait.max(lock.command_timeout));
-    let mut wakeups = None;
-    let mut has_listened = false;
+    let place = (!wait.is_zero()).then(|| Ttl::new(PLACE_FOR)).transpose()?;
     let mut orphan = Orphan::new(Arc::clone(lock));
+    // Before the first attempt: who need not wait for it misses no call.
+    let mut wakeups = place.and_then(|_| lock.store.wakeups_at_hand(&lock.key, orphan.owner()));
+    let mut has_listened = wakeups.is_some();
     let mut reply_lost = false;
     loop {
         let sent = clock.now();
@@ -53,6 +63,7 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
             owner: orphan.owner(),
             ttl: lock.ttl,
             holder: &lock.holder,
+            place,
         };
         let error = match lock.store.acquire(&lock.key, &hold).await {
             Ok(LockTry::Acquired { fence }) => {
@@ -71,21 +82,30 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
                     "reply to a lock's acquisition came after the lease had ended",
                 )
             }
-            Ok(LockTry::Held { left, holder }) => {
-                if !reply_lost {
+            Ok(LockTry::Held {
+                left,
+                holder,
+                before,
+            }) => {
+                if !reply_lost && place.is_none() {
                     orphan.holds_nothing();
                 }
                 let now = clock.now();
                 if now >= end {
+                    let holder = holder.unwrap_or_default();
                     return Ok(Attempt::Held { left, holder });
                 }
                 if !has_listened {
-                    // A release between the attempt and this goes unheard: try again at once.
-                    wakeups = listen(lock, end).await;
+                    // A call between the attempt and this goes unheard: try again at once.
+                    wakeups = listen(lock, orphan.owner(), end).await;
                     has_listened = true;
                     continue;
                 }
-                let look_again = now.after(left.map_or(LOOK_EVERY, until_free)).min(end);
+                // Whoever comes next looks when what is in the way ends; the others keep their places.
+                let close = if holder.is_none() { CLOSE_BEHIND } else { 0 };
+                let is_next = before.is_none_or(|before| before <= close);
+                let pause = left.filter(|_| is_next).map_or(LOOK_EVERY, until_free);
+                let look_again = now.after(pause).min(end);
                 tokio::select! {
                     () = woken(&mut wakeups) => {}
                     () = clock.sleep_until(look_again) => {}
@@ -110,9 +130,9 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
     }
 }
 
-async fn listen(lock: &Shared, end: Moment) -> Option<Box<dyn Wakeups>> {
+async fn listen(lock: &Shared, owner: &str, end: Moment) -> Option<Box<dyn Wakeups>> {
     let listening = tokio::select! {
-        listening = lock.store.wakeups(&lock.key) => listening,
+        listening = lock.store.wakeups(&lock.key, owner) => listening,
         () = lock.clock.sleep_until(end) => return None,
     };
     match listening {

@@ -40,7 +40,8 @@ pub enum Acquire {
     Held {
         /// Until its lease ends unless it is renewed; `None` for a foreign value without an end.
         left: Option<Duration>,
-        /// Who holds it, as `host:pid`; empty for a foreign value.
+        /// Who holds it, as `host:pid`; empty for a foreign value, and for one who is about to take
+        /// it after waiting.
         holder: String,
     },
 }
@@ -55,7 +56,7 @@ impl Lock {
         &self.0.name
     }
 
-    /// Takes the lock if it is free.
+    /// Takes the lock if it is free and nobody waits for it.
     ///
     /// A lost reply is asked for again for at most the command timeout. Cancel safe: what a
     /// dropped call has taken is released in the background.
@@ -69,8 +70,9 @@ impl Lock {
 
     /// Takes the lock, waiting at most `wait` for it to become free.
     ///
-    /// A release wakes the waiters; they look once a second as well. Who waited longest is not
-    /// preferred. Cancel safe, as [`try_acquire`](Self::try_acquire).
+    /// Who has waited longest comes first, over all processes, and is called when the lock becomes
+    /// free; a waiter that dies holds the others up for at most a second. Cancel safe, as
+    /// [`try_acquire`](Self::try_acquire).
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)

@@ -57,8 +57,12 @@ impl LockStore for Scripted {
         Ok(LockRelease::Released)
     }
 
-    async fn wakeups(&self, _: &StoreKey) -> Result<Box<dyn Wakeups>> {
+    async fn wakeups(&self, _: &StoreKey, _: &str) -> Result<Box<dyn Wakeups>> {
         Err(unknown())
+    }
+
+    fn wakeups_at_hand(&self, _: &StoreKey, _: &str) -> Option<Box<dyn Wakeups>> {
+        None
     }
 }
 
@@ -127,7 +131,8 @@ fn acquired() -> LockTry {
 fn held() -> LockTry {
     LockTry::Held {
         left: Some(TTL),
-        holder: "other".to_owned(),
+        holder: Some("other".to_owned()),
+        before: None,
     }
 }
 
@@ -188,13 +193,13 @@ async fn a_held_lock_is_reported_and_nothing_is_released() {
 }
 
 #[tokio::test]
-async fn a_waiter_without_wakeups_looks_again_every_second() {
+async fn a_waiter_who_is_not_called_looks_again_before_its_place_ends() {
     let mut scene = Scene::new([Ok(held()), Ok(acquired())], []);
     let (lock, clock) = (scene.lock.clone(), scene.clock.clone());
     let attempt = tokio::spawn(async move { lock.acquire(TTL).await });
     scene.call().await;
     tokio::task::yield_now().await;
-    clock.advance(Duration::from_secs(1));
+    clock.advance(Duration::from_millis(600));
     scene.call().await;
     assert!(matches!(attempt.await.unwrap(), Ok(Acquire::Acquired(_))));
 }

@@ -1,20 +1,18 @@
 //! Locks in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use async_trait::async_trait;
-use tokio::sync::watch;
 
 use super::epoch::next_number;
 use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
-use crate::backend::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
+use crate::backend::{Hold, LockRelease, LockStore, LockTry, Renewal, Turns, Wakeups};
 use crate::clock::{Clock, Moment};
 use crate::error::Result;
 use crate::key::StoreKey;
 use crate::ttl::Ttl;
+use async_trait::async_trait;
 
 /// How long a name's last fence outlives its last lease.
 const FENCE_KEPT: Duration = Duration::from_hours(7 * 24);
@@ -24,13 +22,21 @@ const FENCE_KEPT: Duration = Duration::from_hours(7 * 24);
 pub(super) struct MemoryLocks {
     clock: Arc<dyn Clock>,
     names: Mutex<Names>,
-    bells: Arc<Mutex<Bells>>,
+    turns: Arc<Turns>,
 }
 
 #[derive(Default)]
 struct Names {
     held: ExpiringMap<StoreKey, Held, Moment>,
     last: ExpiringMap<StoreKey, Last, Moment>,
+    /// Names that somebody waits for.
+    queues: HashMap<StoreKey, VecDeque<Place>>,
+}
+
+/// Who waits, until when unless they ask again.
+struct Place {
+    owner: String,
+    ends: Moment,
 }
 
 struct Held {
@@ -51,7 +57,7 @@ impl MemoryLocks {
         Self {
             clock,
             names: Mutex::default(),
-            bells: Arc::default(),
+            turns: Arc::default(),
         }
     }
 }
@@ -61,15 +67,32 @@ impl LockStore for MemoryLocks {
     async fn acquire(&self, key: &StoreKey, hold: &Hold<'_>) -> Result<LockTry> {
         let mut names = lock(&self.names);
         let now = self.clock.now();
+        let first = names.first(now, key);
+        let is_held = names.held.get(now, key).is_some();
+        let before = names.queue_up(now, key, hold);
         let current = names.held.get(now, key);
         if let Some(other) = current
             && other.value.owner != hold.owner
         {
             return Ok(LockTry::Held {
                 left: Some(other.expires_at().since(now)),
-                holder: other.value.holder.clone(),
+                holder: Some(other.value.holder.clone()),
+                before,
             });
         }
+        if let Some((owner, ends)) = first
+            && !is_held
+            && owner != hold.owner
+        {
+            self.turns.call(key, &owner);
+            return Ok(LockTry::Held {
+                left: Some(ends.since(now)),
+                holder: None,
+                before,
+            });
+        }
+        names.leave(key, hold.owner);
+        let current = names.held.get(now, key);
         let kept = current.map(|own| own.value.fence);
         let (last, released) = names
             .last
@@ -106,6 +129,12 @@ impl LockStore for MemoryLocks {
         let mut names = lock(&self.names);
         let now = self.clock.now();
         let Some(fence) = names.fence_of(now, key, owner) else {
+            names.leave(key, owner);
+            if names.held.get(now, key).is_none()
+                && let Some((next, _)) = names.first(now, key)
+            {
+                self.turns.call(key, &next);
+            }
             let last = names.last.get(now, key);
             let again = last.is_some_and(|last| last.value.released.as_deref() == Some(owner));
             return Ok(if again {
@@ -122,22 +151,18 @@ impl LockStore for MemoryLocks {
         names
             .last
             .insert(now, key.clone(), last, now.after(FENCE_KEPT));
-        drop(names);
-        if let Some(bell) = lock(&self.bells).get(key) {
-            bell.rung.send_replace(());
+        if let Some((next, _)) = names.first(now, key) {
+            self.turns.call(key, &next);
         }
         Ok(LockRelease::Released)
     }
 
-    async fn wakeups(&self, key: &StoreKey) -> Result<Box<dyn Wakeups>> {
-        let mut bells = lock(&self.bells);
-        let bell = bells.entry(key.clone()).or_default();
-        bell.listeners += 1;
-        Ok(Box::new(Listener {
-            rung: bell.rung.subscribe(),
-            key: key.clone(),
-            bells: Arc::clone(&self.bells),
-        }))
+    async fn wakeups(&self, key: &StoreKey, owner: &str) -> Result<Box<dyn Wakeups>> {
+        Ok(Box::new(self.turns.wait(key, owner)))
+    }
+
+    fn wakeups_at_hand(&self, key: &StoreKey, owner: &str) -> Option<Box<dyn Wakeups>> {
+        Some(Box::new(self.turns.wait(key, owner)))
     }
 }
 
@@ -146,39 +171,41 @@ impl Names {
         let held = self.held.get(now, key)?;
         (held.value.owner == owner).then_some(held.value.fence)
     }
-}
 
-/// Whom to wake when a name is released; a name that nobody waits for has no bell.
-type Bells = HashMap<StoreKey, Bell>;
-
-#[derive(Debug, Default)]
-struct Bell {
-    rung: watch::Sender<()>,
-    listeners: usize,
-}
-
-#[derive(Debug)]
-struct Listener {
-    rung: watch::Receiver<()>,
-    key: StoreKey,
-    bells: Arc<Mutex<Bells>>,
-}
-
-#[async_trait]
-impl Wakeups for Listener {
-    async fn next(&mut self) {
-        let changed = self.rung.changed().await;
-        changed.expect("invariant: a bell stays while it has listeners");
+    /// Who has waited longest, and until when they have a place; drops who has none any more.
+    fn first(&mut self, now: Moment, key: &StoreKey) -> Option<(String, Moment)> {
+        let queue = self.queues.get_mut(key)?;
+        queue.retain(|place| now < place.ends);
+        let first = queue.front().map(|first| (first.owner.clone(), first.ends));
+        if first.is_none() {
+            self.queues.remove(key);
+        }
+        first
     }
-}
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let mut bells = lock(&self.bells);
-        if let Some(bell) = bells.get_mut(&self.key) {
-            bell.listeners -= 1;
-            if bell.listeners == 0 {
-                bells.remove(&self.key);
+    /// Takes or keeps a place, if one is wanted; how many come before.
+    fn queue_up(&mut self, now: Moment, key: &StoreKey, hold: &Hold<'_>) -> Option<u64> {
+        let ends = now.after(hold.place?.as_duration());
+        let queue = self.queues.entry(key.clone()).or_default();
+        let index = match queue.iter().position(|place| place.owner == hold.owner) {
+            Some(index) => index,
+            None => {
+                let owner = hold.owner.to_owned();
+                queue.push_back(Place { owner, ends });
+                queue.len() - 1
+            }
+        };
+        if let Some(place) = queue.get_mut(index) {
+            place.ends = ends;
+        }
+        u64::try_from(index).ok()
+    }
+
+    fn leave(&mut self, key: &StoreKey, owner: &str) {
+        if let Some(queue) = self.queues.get_mut(key) {
+            queue.retain(|place| place.owner != owner);
+            if queue.is_empty() {
+                self.queues.remove(key);
             }
         }
     }
@@ -186,32 +213,45 @@ impl Drop for Listener {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-
     use super::*;
     use crate::clock::ManualClock;
     use crate::key::{Keyspace, Name};
 
     #[tokio::test]
-    async fn a_release_is_heard_by_all_and_leaves_nothing_when_they_are_gone() {
-        let locks = MemoryLocks::new(Arc::new(ManualClock::new()));
+    async fn a_place_ends_unless_it_is_kept_and_leaves_nothing() {
+        let clock = ManualClock::new();
+        let locks = MemoryLocks::new(Arc::new(clock.clone()));
         let key = Keyspace::default().lock(&Name::new("report").unwrap());
-        let hold = Hold {
-            owner: "a",
-            ttl: Ttl::new(Duration::from_secs(1)).unwrap(),
+        let second = Ttl::new(Duration::from_secs(1)).unwrap();
+        let hold = |owner: &'static str, place: Option<Ttl>| Hold {
+            owner,
+            ttl: Ttl::new(Duration::from_mins(1)).unwrap(),
             holder: "here",
+            place,
         };
-        locks.acquire(&key, &hold).await.unwrap();
-        let mut first = locks.wakeups(&key).await.unwrap();
-        let mut second = locks.wakeups(&key).await.unwrap();
-        assert_eq!(first.next().now_or_never(), None);
+        let ask = async |owner, place| locks.acquire(&key, &hold(owner, place)).await.unwrap();
+        ask("a", None).await;
+        for (owner, wanted) in [("b", 0), ("c", 1), ("b", 0)] {
+            let LockTry::Held { before, .. } = ask(owner, Some(second)).await else {
+                panic!("a holds it");
+            };
+            assert_eq!(before, Some(wanted));
+        }
         locks.release(&key, "a").await.unwrap();
-        assert_eq!(first.next().now_or_never(), Some(()));
-        assert_eq!(second.next().now_or_never(), Some(()));
-        assert_eq!(second.next().now_or_never(), None);
-        drop(first);
-        assert_eq!(lock(&locks.bells).len(), 1);
-        drop(second);
-        assert_eq!(lock(&locks.bells).len(), 0);
+        for (owner, place, wanted) in [("d", None, None), ("c", Some(second), Some(1))] {
+            let LockTry::Held { holder, before, .. } = ask(owner, place).await else {
+                panic!("it is b's turn");
+            };
+            assert_eq!((holder, before), (None, wanted));
+        }
+        clock.advance(Duration::from_millis(500));
+        ask("c", Some(second)).await;
+        clock.advance(Duration::from_millis(500));
+        // b has not asked again.
+        assert!(matches!(
+            ask("c", Some(second)).await,
+            LockTry::Acquired { .. }
+        ));
+        assert!(lock(&locks.names).queues.is_empty());
     }
 }

@@ -1,6 +1,5 @@
 //! Locks on Redis: a plain string a lock, its fence in a hash beside it.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,24 +8,22 @@ use redis::Value;
 use tokio::time::Instant;
 
 use super::cache::millis;
+use super::calls::{Called, Calls};
 use super::commander::{Commander, Effect};
-use super::hub::{Hub, HubSubscription};
+use super::hub::Hub;
 use super::{Limits, reply, script};
-use crate::backend::mailbox::Mailbox;
-use crate::backend::{Hold, LockRelease, LockStore, LockTry, Renewal, Subscription, Wakeups};
+use crate::backend::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
 use crate::error::Result;
 use crate::key::StoreKey;
 use crate::ttl::Ttl;
 
 /// How long the last fence of a name is remembered after its last use.
 const KEEP_FENCE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Wake-ups carry nothing: a few are as good as many.
-const WAKEUP_BYTES: NonZeroUsize = NonZeroUsize::new(4096).expect("invariant: not zero");
 
 #[derive(Debug)]
 pub(super) struct RedisLocks {
     commander: Arc<Commander>,
-    hub: Arc<Hub>,
+    calls: Calls,
     limits: Limits,
 }
 
@@ -34,14 +31,15 @@ impl RedisLocks {
     pub(super) fn new(commander: Arc<Commander>, hub: Arc<Hub>, limits: Limits) -> Self {
         Self {
             commander,
-            hub,
+            calls: Calls::new(hub, limits.command),
             limits,
         }
     }
 }
 
-fn fence_key(key: &StoreKey) -> String {
-    key.companion("f")
+/// The keys beside a lock: its fence, and who waits.
+fn companions(key: &StoreKey) -> [String; 3] {
+    ["f", "q", "p"].map(|suffix| key.companion(suffix))
 }
 
 fn wakeup_channel(key: &StoreKey) -> StoreKey {
@@ -56,17 +54,24 @@ fn keep(ttl: Duration) -> String {
 #[async_trait]
 impl LockStore for RedisLocks {
     async fn acquire(&self, key: &StoreKey, hold: &Hold<'_>) -> Result<LockTry> {
+        let [fence, queue, places] = companions(key);
+        let (ttl, kept) = (millis(hold.ttl), keep(hold.ttl.as_duration()));
+        let place = hold.place.map_or_else(|| "0".to_owned(), millis);
+        let channel = wakeup_channel(key);
+        let arguments = [
+            hold.owner,
+            &ttl,
+            hold.holder,
+            &kept,
+            &place,
+            channel.as_str(),
+        ];
         let reply = self
             .commander
             .eval(
                 &script::LOCK_ACQUIRE,
-                &[key.as_str(), &fence_key(key)],
-                &[
-                    hold.owner.as_bytes(),
-                    millis(hold.ttl).as_bytes(),
-                    hold.holder.as_bytes(),
-                    keep(hold.ttl.as_duration()).as_bytes(),
-                ],
+                &[key.as_str(), &fence, &queue, &places],
+                &arguments.map(str::as_bytes),
                 Effect::Idempotent,
             )
             .await?;
@@ -82,18 +87,29 @@ impl LockStore for RedisLocks {
                     Value::Int(-2) => Some(Duration::ZERO),
                     left => Some(Duration::from_millis(reply::count(&left)?)),
                 },
-                holder: reply::text(next())?,
+                holder: Some(reply::text(next())?),
+                before: before(&next()),
             }),
+            "free" => {
+                let left = reply::count(&next())?;
+                let _nobody = next();
+                Ok(LockTry::Held {
+                    left: Some(Duration::from_millis(left)),
+                    holder: None,
+                    before: before(&next()),
+                })
+            }
             other => Err(reply::unknown_word(other)),
         }
     }
 
     async fn renew(&self, key: &StoreKey, owner: &str, ttl: Ttl) -> Result<Renewal> {
+        let [fence, _, _] = companions(key);
         let reply = self
             .commander
             .eval(
                 &script::LOCK_RENEW,
-                &[key.as_str(), &fence_key(key)],
+                &[key.as_str(), &fence],
                 &[
                     owner.as_bytes(),
                     millis(ttl).as_bytes(),
@@ -111,11 +127,12 @@ impl LockStore for RedisLocks {
     }
 
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease> {
+        let [fence, queue, places] = companions(key);
         let reply = self
             .commander
             .eval(
                 &script::LOCK_RELEASE,
-                &[key.as_str(), &fence_key(key)],
+                &[key.as_str(), &fence, &queue, &places],
                 &[
                     owner.as_bytes(),
                     wakeup_channel(key).as_str().as_bytes(),
@@ -130,22 +147,27 @@ impl LockStore for RedisLocks {
         })
     }
 
-    async fn wakeups(&self, key: &StoreKey) -> Result<Box<dyn Wakeups>> {
+    async fn wakeups(&self, key: &StoreKey, owner: &str) -> Result<Box<dyn Wakeups>> {
         let deadline = Instant::now() + self.limits.command;
-        let mailbox = Mailbox::new(WAKEUP_BYTES);
-        let channels = [wakeup_channel(key)];
-        let subscription = self.hub.subscribe(&channels, mailbox, deadline).await?;
-        Ok(Box::new(RedisWakeups(subscription)))
+        let called = self.calls.wait(key, wakeup_channel(key), owner);
+        called.is_heard(deadline).await?;
+        Ok(Box::new(called))
+    }
+
+    fn wakeups_at_hand(&self, key: &StoreKey, owner: &str) -> Option<Box<dyn Wakeups>> {
+        let called = self.calls.wait_if_heard(key, owner)?;
+        Some(Box::new(called))
     }
 }
 
-#[derive(Debug)]
-struct RedisWakeups(HubSubscription);
+/// How many come before; less than none without a place.
+fn before(count: &Value) -> Option<u64> {
+    reply::count(count).ok()
+}
 
 #[async_trait]
-impl Wakeups for RedisWakeups {
-    /// A gap wakes too: the release may have been in it.
+impl Wakeups for Called {
     async fn next(&mut self) {
-        self.0.next().await;
+        self.called().await;
     }
 }

@@ -5,6 +5,7 @@
 //! one script a decision; [`hub`] carries subscriptions on a connection of their own.
 
 mod cache;
+mod calls;
 mod channel;
 mod cluster;
 mod commander;

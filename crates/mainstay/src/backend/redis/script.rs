@@ -8,6 +8,9 @@ use sha1::{Digest, Sha1};
 /// What the scripts that change a cache entry start with.
 const CHANGED: &str = include_str!("lua/cache_changed.lua");
 
+/// What the scripts that look at a lock's queue start with.
+const QUEUE: &str = include_str!("lua/lock_queue.lua");
+
 const CHANGES: [&str; 6] = [
     "put",
     "fill",
@@ -27,9 +30,10 @@ pub(crate) struct Script {
 
 impl Script {
     fn new(name: &'static str, source: &str) -> Self {
-        let source = match name.strip_prefix("cache_") {
-            Some(change) if CHANGES.contains(&change) => format!("{CHANGED}{source}"),
-            Some(_) | None => source.to_owned(),
+        let source = match (name, name.strip_prefix("cache_")) {
+            ("lock_acquire" | "lock_release", _) => format!("{QUEUE}{source}"),
+            (_, Some(change)) if CHANGES.contains(&change) => format!("{CHANGED}{source}"),
+            _ => source.to_owned(),
         };
         let mut digest = String::with_capacity(40);
         for byte in Sha1::digest(source.as_bytes()) {
