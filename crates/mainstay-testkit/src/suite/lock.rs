@@ -238,7 +238,8 @@ pub async fn who_does_not_wait_does_not_overtake_who_does(subject: &Subject) {
     held.release().await.unwrap();
     assert!(is_held(&lock).await, "it is the waiter's turn");
     let waited = timeout(Subject::BOUND, waiter).await;
-    guard(waited.expect("it is called").unwrap());
+    let taken = guard(waited.expect("it is called").unwrap());
+    assert!(taken.check().is_ok());
 }
 
 pub async fn a_waiter_who_gives_up_holds_nobody_up(subject: &Subject) {
@@ -253,7 +254,8 @@ pub async fn a_waiter_who_gives_up_holds_nobody_up(subject: &Subject) {
     held.release().await.unwrap();
     // Sooner than a place would end by itself, which on the clock of memory it never does.
     let waited = timeout(ms(900), stays).await;
-    guard(waited.expect("it is called").unwrap());
+    let taken = guard(waited.expect("it is called").unwrap());
+    assert!(taken.check().is_ok());
 }
 
 pub async fn a_wait_that_runs_out_tells_who_holds_the_lock(subject: &Subject) {

@@ -41,8 +41,19 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts `mainstay-worker cache` and waits until it is connected.
     pub(crate) async fn cache(url: &str) -> Self {
+        let mut worker = Self::start(&["cache", url]);
+        worker.answer().await;
+        worker
+    }
+
+    /// Starts `mainstay-worker lock`, which prints two lines for each section.
+    pub(crate) fn lock(url: &str, name: &str, sections: u32) -> Self {
+        Self::start(&["lock", url, name, &sections.to_string()])
+    }
+
+    fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mainstay-worker"))
-            .args(["cache", url])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -50,13 +61,11 @@ impl Worker {
             .unwrap();
         let input = child.stdin.take().expect("stdin is piped");
         let output = child.stdout.take().expect("stdout is piped");
-        let mut worker = Self {
+        Self {
             child,
             input,
             output: BufReader::new(output).lines(),
-        };
-        worker.answer().await;
-        worker
+        }
     }
 
     /// Hands out work without waiting for its end.

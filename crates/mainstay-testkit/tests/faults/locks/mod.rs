@@ -1,5 +1,8 @@
 //! Several processes never hold one lock at once.
 
+mod holders;
+mod queue;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -12,10 +15,10 @@ use super::{extent, on_both_flavors, worker};
 const PROCESSES: usize = 6;
 
 on_both_flavors! {
-    processes_hold_a_lock_one_after_the_other
+    l2_processes_hold_a_lock_one_after_the_other
 }
 
-async fn processes_hold_a_lock_one_after_the_other(flavor: Flavor) {
+async fn l2_processes_hold_a_lock_one_after_the_other(flavor: Flavor) {
     let server = Server::start(flavor).await;
     let url = server.url();
     let sections = extent(50, 1_000).to_string();
@@ -37,7 +40,7 @@ async fn processes_hold_a_lock_one_after_the_other(flavor: Flavor) {
     );
     assert_eq!(check_locks(&history), Ok(()));
     println!(
-        "{flavor}: {} critical sections of {PROCESSES} processes",
+        "{flavor}: L2 {} critical sections of {PROCESSES} processes",
         history.len()
     );
 }
