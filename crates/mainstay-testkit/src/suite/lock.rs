@@ -237,8 +237,8 @@ pub async fn who_does_not_wait_does_not_overtake_who_does(subject: &Subject) {
     assert!(is_held(&lock).await);
     held.release().await.unwrap();
     assert!(is_held(&lock).await, "it is the waiter's turn");
-    let waited = timeout(Subject::BOUND, waiter).await;
-    let taken = guard(waited.expect("it is called").unwrap());
+    let acquired = timeout(Subject::BOUND, waiter).await;
+    let taken = guard(acquired.expect("it is called").unwrap());
     assert!(taken.check().is_ok());
 }
 
@@ -253,8 +253,8 @@ pub async fn a_waiter_who_gives_up_holds_nobody_up(subject: &Subject) {
     drop(gone);
     held.release().await.unwrap();
     // Sooner than a place would end by itself, which on the clock of memory it never does.
-    let waited = timeout(ms(900), stays).await;
-    let taken = guard(waited.expect("it is called").unwrap());
+    let acquired = timeout(ms(900), stays).await;
+    let taken = guard(acquired.expect("it is called").unwrap());
     assert!(taken.check().is_ok());
 }
 

@@ -33,7 +33,9 @@ pub use lock::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
 pub use session::{
     ListedSession, NewSession, SessionKeys, SessionRecord, SessionStore, StoredSession,
 };
-pub(crate) use turns::{Turn, Turns};
+#[cfg(feature = "redis")]
+pub(crate) use turns::Turn;
+pub(crate) use turns::Turns;
 
 use std::sync::Arc;
 

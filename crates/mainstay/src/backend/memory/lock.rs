@@ -187,16 +187,13 @@ impl Names {
     fn queue_up(&mut self, now: Moment, key: &StoreKey, hold: &Hold<'_>) -> Option<u64> {
         let ends = now.after(hold.place?.as_duration());
         let queue = self.queues.entry(key.clone()).or_default();
-        let index = match queue.iter().position(|place| place.owner == hold.owner) {
-            Some(index) => index,
-            None => {
-                let owner = hold.owner.to_owned();
-                queue.push_back(Place { owner, ends });
-                queue.len() - 1
-            }
-        };
+        let own = queue.iter().position(|place| place.owner == hold.owner);
+        let index = own.unwrap_or(queue.len());
         if let Some(place) = queue.get_mut(index) {
             place.ends = ends;
+        } else {
+            let owner = hold.owner.to_owned();
+            queue.push_back(Place { owner, ends });
         }
         u64::try_from(index).ok()
     }
