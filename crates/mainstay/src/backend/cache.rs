@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use sha1::{Digest, Sha1};
 
 use super::coherence::{Mark, Watchers};
 use crate::error::Result;
@@ -56,8 +57,8 @@ pub trait CacheStore: Send + Sync {
     /// Stores an entry under a lease and ends the lease. An error leaves the lease as it was, or
     /// ends it.
     ///
-    /// With `over`, for keys that others write without leases: only in place of an entry that
-    /// begins so, or of none where that is empty.
+    /// With `over`, for keys that others write without leases: only in place of that entry, or of
+    /// none where it is empty.
     async fn fill(&self, key: &StoreKey, lease: &Lease, entry: NewEntry<'_>) -> Result<Fill>;
 
     /// Ends a lease without an entry, so that the next caller may try.
@@ -78,7 +79,7 @@ pub trait CacheStore: Send + Sync {
     /// one that is long enough.
     async fn expire(&self, key: &StoreKey) -> Result<bool>;
 
-    /// Starts the TTL of an entry anew; false if there is none that begins with `seen`.
+    /// Starts the TTL of an entry anew; false if there is none, or another than was `seen`.
     async fn touch(&self, key: &StoreKey, seen: &[u8], ttl: Ttl) -> Result<bool>;
 
     /// The number of the latest [`invalidate_tag`](Self::invalidate_tag) with this counter; at least
@@ -118,7 +119,7 @@ pub struct NewEntry<'a> {
     pub bytes: Bytes,
     /// How long it lives.
     pub ttl: Ttl,
-    /// How the entry begins that is replaced, if not just any may be.
+    /// What has been seen of the entry that is replaced, if not just any may be.
     pub over: Option<&'a [u8]>,
 }
 
@@ -127,6 +128,27 @@ pub const STALE_AT: usize = 3;
 
 /// What is written there, as a bit among others.
 pub const STALE: u8 = 0b1000_0000;
+
+/// How a fingerprint begins; nothing that is known by its beginning begins so.
+const FINGERPRINT: &[u8] = b"sha1:";
+
+/// Tells bytes of another program from any other, as a script can as well.
+pub(crate) fn fingerprint(bytes: &[u8]) -> Bytes {
+    let mut text = FINGERPRINT.to_vec();
+    for byte in Sha1::digest(bytes) {
+        text.extend_from_slice(format!("{byte:02x}").as_bytes());
+    }
+    text.into()
+}
+
+/// Whether these bytes are what has been seen.
+pub(crate) fn is_seen(bytes: &[u8], seen: &[u8]) -> bool {
+    if seen.starts_with(FINGERPRINT) {
+        fingerprint(bytes) == seen
+    } else {
+        bytes.starts_with(seen)
+    }
+}
 
 /// Stored bytes and their time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +176,8 @@ pub struct Sighting {
 pub struct Attempt {
     /// For how long the right is leased.
     pub lease_for: Ttl,
-    /// How the bytes begin that the caller has seen and cannot use; empty for none.
+    /// What the caller has seen and cannot use: how it begins, or `sha1:` and its SHA-1; empty for
+    /// none.
     pub seen: Bytes,
     /// The lease that the caller has waited for.
     pub waited_for: Option<LeaseId>,

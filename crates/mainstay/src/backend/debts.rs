@@ -1,7 +1,8 @@
 //! Invalidations that a store has not heard of: kept, and sent before it is trusted again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -40,6 +41,17 @@ impl Owed {
                 watchers.fence(counter.as_str()),
                 Some(watchers.fence(tag.as_str())),
             ),
+        }
+    }
+
+    /// Nothing that was read before counts any more.
+    fn tell(&self, watchers: &Watchers) {
+        match self {
+            Self::Entry(key) => watchers.changed(key.as_str()),
+            Self::Tag { counter, tag } => {
+                watchers.changed(counter.as_str());
+                watchers.changed(tag.as_str());
+            }
         }
     }
 
@@ -94,44 +106,43 @@ impl Debts {
         true
     }
 
-    /// Sends what must be sent before `key` may be read: everything, if anything is owed on the key
-    /// or on a tag.
+    /// Sends what must be sent before these keys may be read: everything, if anything is owed on one
+    /// of them or on a tag.
     ///
     /// Whoever asks while a payment goes on waits for it. Cancel safe.
     #[inline]
-    pub(crate) async fn settle(&self, store: &dyn CacheStore, key: &StoreKey) -> Result<()> {
+    pub(crate) async fn settle(
+        self: &Arc<Self>,
+        store: &Arc<dyn CacheStore>,
+        keys: &[StoreKey],
+    ) -> Result<()> {
         if self.is_open.load(Ordering::SeqCst) {
-            self.settle_while(store, |ledger| ledger.concerns(key))
+            self.settle_while(store, |ledger| ledger.concerns(keys))
                 .await
         } else {
             Ok(())
         }
     }
 
-    /// As [`settle`](Self::settle), for every key.
-    pub(crate) async fn settle_all(&self, store: &dyn CacheStore) -> Result<()> {
-        self.settle_while(store, |ledger| !ledger.owed.is_empty())
-            .await
+    /// Whether something is owed on the key, or on a tag: what is read there may be old.
+    #[inline]
+    pub(crate) fn concerns(&self, key: &StoreKey) -> bool {
+        self.is_open.load(Ordering::SeqCst)
+            && lock(&self.ledger).concerns(std::slice::from_ref(key))
     }
 
     async fn settle_while(
-        &self,
-        store: &dyn CacheStore,
+        self: &Arc<Self>,
+        store: &Arc<dyn CacheStore>,
         is_owed: impl Fn(&Ledger) -> bool,
     ) -> Result<()> {
         let is_owed = |debts: &Self| is_owed(&lock(&debts.ledger));
         while is_owed(self) {
-            let outcome = match self.join() {
-                Ok(mut round) => match round.wait_for(Option::is_some).await {
-                    Ok(ended) => ended.clone().unwrap_or(Ok(())),
-                    // Whoever paid was dropped.
-                    Err(_) => continue,
-                },
-                Err(ending) => {
-                    let outcome = self.pay(store).await;
-                    ending.send_replace(Some(outcome.clone()));
-                    outcome
-                }
+            let mut round = self.join(store);
+            let outcome = match round.wait_for(Option::is_some).await {
+                Ok(ended) => ended.clone().unwrap_or(Ok(())),
+                // The payment's task has ended with its runtime.
+                Err(_) => Err(Error::new(ErrorKind::Unavailable, "invalidations are owed")),
             };
             if outcome.is_err() && is_owed(self) {
                 return outcome;
@@ -140,43 +151,59 @@ impl Debts {
         Ok(())
     }
 
-    /// The payment that goes on, or else the way to say how a new one ends.
-    fn join(&self) -> std::result::Result<Round, watch::Sender<Option<Result<()>>>> {
+    /// The payment that goes on, or a new one: in a task, so that it goes on though whoever has
+    /// started it does not look at it any more.
+    fn join(self: &Arc<Self>, store: &Arc<dyn CacheStore>) -> Round {
         let mut ledger = lock(&self.ledger);
         if let Some(round) = &ledger.round
             && round.has_changed().is_ok()
             && round.borrow().is_none()
         {
-            return Ok(round.clone());
+            return round.clone();
         }
         let (ending, round) = watch::channel(None);
-        ledger.round = Some(round);
-        Err(ending)
+        ledger.round = Some(round.clone());
+        let (debts, store) = (Arc::clone(self), Arc::clone(store));
+        tokio::spawn(async move {
+            ending.send_replace(Some(debts.pay(&*store).await));
+        });
+        round
     }
 
-    /// Sends everything; the first error if not all could be sent.
+    /// Sends everything, tags first; the first error if not all could be sent.
+    ///
+    /// One that cannot be sent does not keep the others back, which may be for other nodes; many
+    /// that cannot do.
     async fn pay(&self, store: &dyn CacheStore) -> Result<()> {
         let all: Vec<_> = {
             let ledger = lock(&self.ledger);
-            let records = ledger.owed.iter();
+            let records = ledger.owed.iter().rev();
             records
                 .map(|(owed, number)| (owed.clone(), *number))
                 .collect()
         };
+        let unsent = AtomicUsize::new(0);
         let mut payments = stream::iter(all)
+            .take_while(|_| ready(unsent.load(Ordering::SeqCst) < AT_ONCE))
             .map(async |(owed, number)| {
-                let _fences = owed.fence(store.watchers());
-                owed.send(store).await?;
+                match owed.send(store).await {
+                    Ok(_) => {}
+                    Err(error) if is_unsent(&error) => return Err(error),
+                    // As for one who sends it at once, this is the last word.
+                    Err(error) => {
+                        tracing::error!(?owed, %error, "invalidation was refused: it is not kept");
+                    }
+                }
+                // Only now: a load that goes on without the store serves whoever joins it.
+                owed.tell(store.watchers());
                 self.strike(&owed, number);
                 Ok(())
             })
             .buffer_unordered(AT_ONCE);
         let mut outcome: Result<()> = Ok(());
         while let Some(paid) = payments.next().await {
+            unsent.fetch_add(usize::from(paid.is_err()), Ordering::SeqCst);
             outcome = outcome.and(paid);
-            if matches!(&outcome, Err(error) if is_unsent(error)) {
-                break;
-            }
         }
         outcome
     }
@@ -205,7 +232,8 @@ impl Debts {
                     return;
                 };
                 // Whoever reads hears of an error; here there is another time.
-                let outcome = debts.settle_all(&*store).await;
+                let everything = |ledger: &Ledger| !ledger.owed.is_empty();
+                let outcome = debts.settle_while(&store, everything).await;
                 let mut ledger = lock(&debts.ledger);
                 if outcome.is_ok() && ledger.owed.is_empty() {
                     ledger.has_payer = false;
@@ -217,10 +245,11 @@ impl Debts {
 }
 
 impl Ledger {
-    fn concerns(&self, key: &StoreKey) -> bool {
+    fn concerns(&self, keys: &[StoreKey]) -> bool {
         let is_tag = |(owed, _): (&Owed, _)| matches!(owed, Owed::Tag { .. });
+        let is_owed = |key: &StoreKey| self.owed.contains_key(&Owed::Entry(key.clone()));
         self.owed.last_key_value().is_some_and(is_tag)
-            || self.owed.contains_key(&Owed::Entry(key.clone()))
+            || (!self.owed.is_empty() && keys.iter().any(is_owed))
     }
 }
 
@@ -278,7 +307,8 @@ mod tests {
         assert!(debts.record(entry(MOST), Some(every_entry())));
         assert_eq!(lock(&debts.ledger).owed.len(), 1);
         let store = memory::open(Arc::new(ManualClock::new())).cache;
-        debts.settle(&*store, &key("any")).await.unwrap();
+        let debts = Arc::new(debts);
+        debts.settle(&store, &[key("any")]).await.unwrap();
         assert!(lock(&debts.ledger).owed.is_empty());
         assert!(!debts.is_open.load(Ordering::SeqCst));
     }
@@ -287,10 +317,10 @@ mod tests {
     fn a_key_waits_for_its_own_debt_and_for_tags() {
         let debts = Debts::default();
         debts.record(entry(1), None);
-        assert!(lock(&debts.ledger).concerns(&key("1")));
-        assert!(!lock(&debts.ledger).concerns(&key("2")));
+        assert!(debts.concerns(&key("1")));
+        assert!(!debts.concerns(&key("2")));
         debts.record(every_entry(), None);
-        assert!(lock(&debts.ledger).concerns(&key("2")));
+        assert!(debts.concerns(&key("2")));
     }
 
     #[test]
@@ -305,13 +335,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payment_that_was_dropped_is_made_by_the_next() {
-        let debts = Debts::default();
+    async fn a_payment_goes_on_though_nobody_looks_at_it() {
+        let debts = Arc::new(Debts::default());
         debts.record(entry(1), None);
-        drop(debts.join().unwrap_err());
         let store = memory::open(Arc::new(ManualClock::new())).cache;
-        debts.settle_all(&*store).await.unwrap();
-        assert!(debts.join().is_err(), "no payment goes on");
+        let keys = [key("1")];
+        let mut dropped = Box::pin(debts.settle(&store, &keys));
+        let mut idle = Box::pin(debts.settle(&store, &keys));
+        assert!(futures_util::poll!(&mut dropped).is_pending());
+        assert!(futures_util::poll!(&mut idle).is_pending());
+        drop(dropped);
+        debts.settle(&store, &keys).await.unwrap();
+        assert!(!debts.is_open.load(Ordering::SeqCst));
     }
 
     #[test]

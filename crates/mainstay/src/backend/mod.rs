@@ -24,6 +24,7 @@ pub use cache::{
     Acquired, Attempt, CacheStore, Entry, Fill, Lease, LeaseId, LoadFailure, NewEntry, STALE,
     STALE_AT, Sighting, Stored,
 };
+pub(crate) use cache::{fingerprint, is_seen};
 pub use channel::{ChannelStore, Delivery, GapReason, Subscription};
 pub use coherence::{Lane, Mark, Watcher, Watchers};
 pub(crate) use debts::{Debts, Owed, is_unsent};

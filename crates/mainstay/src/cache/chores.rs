@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::counters::Count;
-use super::envelope::{identity, store_ttl};
+use super::envelope::store_ttl;
 use super::resident::Resident;
 use super::section::Section;
 use crate::clock::Moment;
@@ -49,7 +49,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
                 return;
             };
             section.counters.add(Count::Checked);
-            if stored.as_ref().map(identity).as_ref() == Some(&seen) {
+            if stored.map(|bytes| section.identity(&bytes)).as_ref() == Some(&seen) {
                 return;
             }
             clock.sleep_until(clock.now().after(bound)).await;

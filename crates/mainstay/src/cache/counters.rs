@@ -139,7 +139,7 @@ impl Counters {
         counts
             .filter_map(|((count, reported), name)| {
                 let now = self.sum(*count);
-                let added = now - reported.swap(now, Ordering::Relaxed);
+                let added = now.saturating_sub(reported.fetch_max(now, Ordering::Relaxed));
                 (added > 0).then_some((*name, added))
             })
             .collect()

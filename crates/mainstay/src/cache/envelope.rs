@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::backend::{STALE, STALE_AT};
+use crate::backend::{STALE, STALE_AT, fingerprint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ttl::Ttl;
 
@@ -150,19 +150,17 @@ pub(super) fn outlives_its_ttl(sealed: &Bytes) -> bool {
     times.get_u64() > ttl
 }
 
-/// How bytes begin that were read: enough to know them again.
-pub(super) fn identity(bytes: &Bytes) -> Bytes {
-    let length = if bytes.starts_with(&MARK) {
-        IDENTITY
+/// Of bytes that were read, enough to know them again: how they begin.
+///
+/// What has no stamp is known by its fingerprint.
+pub(super) fn identity(bytes: &Bytes, is_sealed: bool) -> Bytes {
+    if is_sealed && bytes.starts_with(&MARK) && bytes.len() >= IDENTITY {
+        bytes.slice(..IDENTITY)
+    } else if bytes.is_empty() {
+        Bytes::new()
     } else {
-        1024
-    };
-    bytes.slice(..length.min(bytes.len()))
-}
-
-/// The same, for as long as the process keeps the value: without keeping all of the bytes.
-pub(super) fn lasting_identity(bytes: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(&identity(bytes))
+        fingerprint(bytes)
+    }
 }
 
 fn tagged(rest: &mut &[u8]) -> Option<Tagged> {
@@ -286,7 +284,7 @@ mod tests {
 
     #[test]
     fn two_entries_of_one_value_have_different_identities() {
-        let [first, second] = [0, 1].map(|_| identity(&header(0).seal(b"v", None)));
+        let [first, second] = [0, 1].map(|_| identity(&header(0).seal(b"v", None), true));
         assert_ne!(first, second);
     }
 }

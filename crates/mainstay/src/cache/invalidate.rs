@@ -49,7 +49,8 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
 
     /// Sends what is owed on the key. It is not read from the store before.
     pub(super) async fn settle(&self, key: &StoreKey) -> Result<()> {
-        self.debts.settle(&*self.store, key).await
+        let keys = std::slice::from_ref(key);
+        self.debts.settle(&self.store, keys).await
     }
 
     /// What could not be sent is sent later. To be called while the key is fenced: nobody may read

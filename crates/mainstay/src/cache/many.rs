@@ -11,7 +11,7 @@ use super::entries::{Found, Nothing, Read};
 use super::handle::Cache;
 use super::load::{Absence, Demand, Start, Store};
 use super::obtain::seen;
-use super::section::{Section, to_keep};
+use super::section::Section;
 use super::table::Boarding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::AsKey;
@@ -26,7 +26,8 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             return join_all(texts.iter().map(|text| self.read(text))).await;
         };
         let mut reads: Vec<Option<Read<T>>> = texts.iter().map(|_| None).collect();
-        let settled = self.debts.settle_all(&*self.store).await;
+        let all: Vec<_> = texts.iter().map(|text| self.key(text)).collect();
+        let settled = self.debts.settle(&self.store, &all).await;
         let changes = self.tag_changes();
         let sent = self.clock.now();
         let mut landings = Vec::new();
@@ -50,13 +51,16 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
                 Ok(sightings) => Ok(sightings.next().map(|s| (s.stored, s.mark))),
                 Err(error) => Err(error.clone()),
             };
+            let key = all.get(index);
             async move {
                 let read = match sighting {
                     Ok(Some((Some(stored), mark))) => self.open(&stored, mark, sent, changes).await,
                     Ok(Some((None, _)) | None) => Ok(Found::Nothing(Nothing::default())),
                     Err(error) => Err(error),
                 };
-                landing.land(to_keep(&read), read.clone());
+                if let Some(key) = key {
+                    landing.land(self.to_keep(key, &read), read.clone());
+                }
                 (index, read)
             }
         });

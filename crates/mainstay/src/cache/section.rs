@@ -1,6 +1,7 @@
 //! The entries of one cache in its store, and how they are read.
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::SharedString;
@@ -9,11 +10,11 @@ use tokio::task::JoinSet;
 
 use super::counters::{Count, Counters};
 use super::entries::{Entries, Found, Nothing, Read};
-use super::envelope::{Envelope, Header, identity, lasting_identity, outlives_its_ttl};
+use super::envelope::{Envelope, Header, identity, outlives_its_ttl};
 use super::near::Near;
 use super::policy::{Layout, Policy};
 use super::resident::{Resident, Times};
-use super::table::Boarding;
+use super::table::{Boarding, Wait, wait};
 use super::tags::Tags;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{CacheStore, Debts, Mark, Stored};
@@ -24,14 +25,6 @@ use crate::key::{Keyspace, Name, StoreKey};
 
 /// How far tags may lag for a cache that keeps nothing else in the process.
 const TAGS_LAG: Near = Near::new(0);
-
-/// What a read has found that may stay in the process.
-pub(super) fn to_keep<T>(read: &Read<T>) -> Option<Arc<Resident<T>>> {
-    match read {
-        Ok(Found::Entry(resident)) if resident.is_watched() => Some(Arc::clone(resident)),
-        Ok(_) | Err(_) => None,
-    }
-}
 
 /// What a cache and its loads share.
 pub(super) struct Section<T> {
@@ -139,40 +132,48 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
     /// What stands under the key, kept in the process where that is allowed.
     pub(super) async fn read(&self, text: &str) -> Read<T> {
         let key = self.key(text);
-        self.settle(&key).await?;
-        let Some(values) = &self.entries.values else {
-            return self.fetch(&key).await;
-        };
-        if let Some(found) = self.confirm_tags(text).await? {
-            return Ok(Found::Entry(found));
-        }
         loop {
+            self.settle(&key).await?;
+            let Some(values) = &self.entries.values else {
+                return self.fetch(&key).await;
+            };
+            if let Some(found) = self.confirm_tags(text, &key).await? {
+                return Ok(Found::Entry(found));
+            }
             match values.board(text, self.tag_changes()) {
                 Boarding::Pilot(landing) => {
                     let read = self.fetch(&key).await;
-                    landing.land(to_keep(&read), read.clone());
+                    landing.land(self.to_keep(&key, &read), read.clone());
                     return read;
                 }
-                Boarding::Passenger(mut outcome) => {
-                    if let Ok(landed) = outcome.wait_for(Option::is_some).await
-                        && let Some(read) = landed.as_ref()
-                    {
-                        return read.clone();
-                    }
-                }
+                Boarding::Passenger(outcome) => match wait(outcome, &*self.clock).await {
+                    Wait::Landed(read) => return read,
+                    Wait::GivenUp => {}
+                    Wait::TooLong => return self.fetch(&key).await,
+                },
             }
         }
     }
 
+    /// What a read has found that may stay in the process: not if its invalidation is owed.
+    pub(super) fn to_keep(&self, key: &StoreKey, read: &Read<T>) -> Option<Arc<Resident<T>>> {
+        match read {
+            Ok(Found::Entry(resident)) if resident.is_watched() && !self.debts.concerns(key) => {
+                Some(Arc::clone(resident))
+            }
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// What the process holds, if nothing but a tag has changed and it is not one of its own.
-    async fn confirm_tags(&self, text: &str) -> Result<Option<Arc<Resident<T>>>> {
+    async fn confirm_tags(&self, text: &str, key: &StoreKey) -> Result<Option<Arc<Resident<T>>>> {
         let now = self.clock.now();
         let (Some(resident), Some(tags)) = (self.with_current_mark(text, now), &self.tags) else {
             return Ok(None);
         };
         let changes = tags.changes();
         let verdict = tags.judge(&resident.tags, true).await?;
-        if !verdict.is_valid || verdict.marks.is_empty() {
+        if !verdict.is_valid || verdict.marks.is_empty() || self.debts.concerns(key) {
             return Ok(None);
         }
         resident.validate_tags(changes);
@@ -235,6 +236,11 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         }
     }
 
+    /// Of bytes that were read, enough to know them again.
+    pub(super) fn identity(&self, bytes: &Bytes) -> Bytes {
+        identity(bytes, self.is_sealed())
+    }
+
     fn is_sealed(&self) -> bool {
         self.policy.layout == Layout::Sealed
     }
@@ -249,13 +255,17 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
     ) -> Read<T> {
         let nothing = |is_newer| {
             Ok(Found::Nothing(Nothing {
-                seen: identity(&stored.bytes),
+                seen: self.identity(&stored.bytes),
                 is_newer,
             }))
         };
-        let seen = |mark: Option<&Mark>| match mark {
-            Some(_) => lasting_identity(&stored.bytes),
-            None => identity(&stored.bytes),
+        let seen = |mark: Option<&Mark>| {
+            let seen = self.identity(&stored.bytes);
+            match mark {
+                // What stays in the process does not keep all of the bytes.
+                Some(_) => Bytes::copy_from_slice(&seen),
+                None => seen,
+            }
         };
         if let Layout::Plain(_) = self.policy.layout {
             return match self.decode(&stored.bytes) {
@@ -332,7 +342,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             codec: self.codec.id(),
             ttl,
             kept: ttl,
-            load_time: std::time::Duration::ZERO,
+            load_time: Duration::ZERO,
             tags: Box::default(),
         }
     }

@@ -97,6 +97,13 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         let key = self.key(text);
         let _fence = self.store.watchers().fence(key.as_str());
         let outcome = self.send_value(&key, made).await;
+        if let Err(refused) = &outcome
+            && refused.kind() == ErrorKind::Refused
+        {
+            // Perhaps before the entry's turn came: what it was to replace is outdated all the same.
+            let removed = self.store.remove(&key).await;
+            self.owe_unless_sent(Owed::Entry(key.clone()), removed)?;
+        }
         // Neither the old value nor an unknown one may be found under the key later.
         self.owe_unless_sent(Owed::Entry(key.clone()), outcome)
     }

@@ -8,12 +8,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use tokio::sync::watch;
 
 use crate::backend::unpoisoned::lock;
+use crate::clock::Clock;
 
 const STRIPES: usize = 64;
 
@@ -49,7 +51,7 @@ struct Stripe<O> {
 }
 
 /// `None` until the read has landed.
-type Outcome<O> = watch::Receiver<Option<O>>;
+pub(super) type Outcome<O> = watch::Receiver<Option<O>>;
 
 impl<O> Default for Stripe<O> {
     fn default() -> Self {
@@ -66,6 +68,31 @@ pub(super) enum Boarding<'a, V: Weigh, O> {
     Pilot(Landing<'a, V, O>),
     /// By waiting for a read that is under way; should its reader give up, by boarding again.
     Passenger(Outcome<O>),
+}
+
+/// How long a passenger waits before it reads for itself.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a passenger gets.
+pub(super) enum Wait<O> {
+    Landed(O),
+    /// Nothing: the reader was dropped. Board again.
+    GivenUp,
+    /// Nothing yet: whoever reads may not be going on with it, and has not given it up either.
+    TooLong,
+}
+
+/// Waits for a read that is under way.
+pub(super) async fn wait<O: Clone>(mut outcome: Outcome<O>, clock: &dyn Clock) -> Wait<O> {
+    let landed = async {
+        let landed = outcome.wait_for(Option::is_some).await;
+        landed.ok().and_then(|landed| landed.clone())
+    };
+    tokio::select! {
+        biased;
+        landed = landed => landed.map_or(Wait::GivenUp, Wait::Landed),
+        () = clock.sleep_until(clock.now().after(PATIENCE)) => Wait::TooLong,
+    }
 }
 
 impl<V: Weigh, O> Table<V, O> {

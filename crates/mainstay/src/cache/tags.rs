@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::envelope::{Tagged, store_ttl};
-use super::table::{Boarding, Table, Weigh};
+use super::table::{Boarding, Table, Wait, Weigh, wait};
 use crate::backend::{CacheStore, Mark, Owed, Sighting, Watcher};
 use crate::clock::{Clock, Moment, TIMER_LAG};
 use crate::error::{Error, ErrorKind, Result};
@@ -200,13 +200,11 @@ impl Tags {
                     landing.land(keep.filter(|read| read.mark.is_some()), outcome.clone());
                     return outcome;
                 }
-                Boarding::Passenger(mut outcome) => {
-                    if let Ok(landed) = outcome.wait_for(Option::is_some).await
-                        && let Some(outcome) = landed.as_ref()
-                    {
-                        return outcome.clone();
-                    }
-                }
+                Boarding::Passenger(outcome) => match wait(outcome, &*self.clock).await {
+                    Wait::Landed(outcome) => return outcome,
+                    Wait::GivenUp => {}
+                    Wait::TooLong => return self.read(name).await,
+                },
             }
         }
     }

@@ -117,12 +117,12 @@ async fn t3_what_another_program_has_written_meanwhile_stays(flavor: Flavor) {
         let load = move || async move {
             let mut other = Connection::open(addr).await?;
             other
-                .command(&["SET", &written, "3", "PX", "60000"])
+                .command(&["SET", &written, "13", "PX", "60000"])
                 .await?;
             Ok::<_, std::io::Error>(2)
         };
         assert_eq!(plain.refresh(key, load).await.unwrap(), 2);
-        seen(key, Some(3)).await;
+        seen(key, Some(13)).await;
     }
     let addr = server.addr();
     let deleted = plain.refresh("old", move || async move {

@@ -15,7 +15,7 @@ use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{
     Acquired, Attempt, CacheStore, Fill, Lane, Lease, LeaseId, LoadFailure, NewEntry, STALE,
-    STALE_AT, Sighting, Stored, Watchers,
+    STALE_AT, Sighting, Stored, Watchers, is_seen,
 };
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
@@ -230,7 +230,7 @@ impl CacheStore for MemoryCache {
         let now = self.clock.now();
         if let Some(kept) = self.alive(now, key)
             && !kept.value.is_empty()
-            && (attempt.seen.is_empty() || !kept.value.starts_with(&attempt.seen))
+            && (attempt.seen.is_empty() || !is_seen(&kept.value, &attempt.seen))
         {
             return Ok(Acquired::Fresh(kept.stored(now)));
         }
@@ -287,7 +287,7 @@ impl CacheStore for MemoryCache {
         leases.remove(now, key);
         let current = current.map_or_else(Bytes::new, |kept| kept.value);
         let is_other =
-            |over: &[u8]| current.is_empty() != over.is_empty() || !current.starts_with(over);
+            |over: &[u8]| current.is_empty() != over.is_empty() || !is_seen(&current, over);
         if over.is_some_and(is_other) {
             self.watchers.changed(key.as_str());
             return Ok(Fill::Superseded);
@@ -354,7 +354,7 @@ impl CacheStore for MemoryCache {
         let _leases = self.stripe(key);
         let now = self.clock.now();
         let kept = self.alive(now, key);
-        let Some(kept) = kept.filter(|kept| kept.value.starts_with(seen)) else {
+        let Some(kept) = kept.filter(|kept| is_seen(&kept.value, seen)) else {
             return Ok(false);
         };
         let expires_at = now.after(ttl.as_duration());

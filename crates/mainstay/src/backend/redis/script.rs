@@ -5,19 +5,27 @@ use std::sync::LazyLock;
 
 use sha1::{Digest, Sha1};
 
-/// What the scripts that change a cache entry start with.
-const CHANGED: &str = include_str!("lua/cache_changed.lua");
-
-/// What the scripts that look at a lock's queue start with.
-const QUEUE: &str = include_str!("lua/lock_queue.lua");
-
-const CHANGES: [&str; 6] = [
-    "put",
-    "fill",
-    "forfeit",
-    "remove",
-    "expire",
-    "tag_invalidate",
+/// What several scripts start with, and which.
+const PRELUDES: [(&str, &[&str]); 3] = [
+    (
+        include_str!("lua/cache_changed.lua"),
+        &[
+            "cache_put",
+            "cache_fill",
+            "cache_forfeit",
+            "cache_remove",
+            "cache_expire",
+            "cache_tag_invalidate",
+        ],
+    ),
+    (
+        include_str!("lua/cache_seen.lua"),
+        &["cache_acquire", "cache_fill", "cache_touch"],
+    ),
+    (
+        include_str!("lua/lock_queue.lua"),
+        &["lock_acquire", "lock_release"],
+    ),
 ];
 
 /// One Lua script of `lua/`.
@@ -30,11 +38,12 @@ pub(crate) struct Script {
 
 impl Script {
     fn new(name: &'static str, source: &str) -> Self {
-        let source = match (name, name.strip_prefix("cache_")) {
-            ("lock_acquire" | "lock_release", _) => format!("{QUEUE}{source}"),
-            (_, Some(change)) if CHANGES.contains(&change) => format!("{CHANGED}{source}"),
-            _ => source.to_owned(),
-        };
+        let preludes = PRELUDES
+            .iter()
+            .filter(|(_, scripts)| scripts.contains(&name));
+        let mut parts: Vec<_> = preludes.map(|(prelude, _)| *prelude).collect();
+        parts.push(source);
+        let source = parts.concat();
         let mut digest = String::with_capacity(40);
         for byte in Sha1::digest(source.as_bytes()) {
             write!(digest, "{byte:02x}").expect("invariant: a String takes text");

@@ -91,11 +91,8 @@ impl Dialer {
         let mut replies = wire.call_all(&self.greeting()).await?.into_iter();
         let hello = replies.next().unwrap_or_default();
         hello.extract_error().map_err(|error| match error.code() {
-            Some("NOPROTO" | "ERR") => RedisError::from((
-                ErrorKind::RESP3NotSupported,
-                "server does not speak RESP3",
-                error.to_string(),
-            )),
+            Some("NOPROTO") => speaks_no_resp3(&error),
+            _ if error.to_string().contains("unknown command") => speaks_no_resp3(&error),
             _ => error,
         })?;
         if self.login.database != 0 {
@@ -125,6 +122,14 @@ impl Dialer {
         }
         greeting
     }
+}
+
+fn speaks_no_resp3(error: &RedisError) -> RedisError {
+    RedisError::from((
+        ErrorKind::RESP3NotSupported,
+        "server does not speak RESP3",
+        error.to_string(),
+    ))
 }
 
 fn native_roots() -> Result<TlsConfig, RedisError> {

@@ -1,12 +1,12 @@
 -- Reads an entry; leases the right to fill it when there is none, or none but what was seen.
 -- KEYS[1] entry, KEYS[2] lease: a token, or '!id|kept|told|message' of a load that failed
--- ARGV[1] lease token, ARGV[2] lease time in milliseconds, ARGV[3] how the bytes begin that the
--- caller has seen, ARGV[4] id of the lease that the caller has waited for
+-- ARGV[1] lease token, ARGV[2] lease time in milliseconds, ARGV[3] what the caller has seen,
+-- ARGV[4] id of the lease that the caller has waited for
 -- RETURNS {'fresh', bytes, milliseconds left or -1} | {'leased'}
 --   | {'busy', milliseconds left, id of the lease} | {'failed', message}
 local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'string' and value ~= ''
-  and (ARGV[3] == '' or string.sub(value, 1, #ARGV[3]) ~= ARGV[3]) then
+  and (ARGV[3] == '' or not is_seen(value, ARGV[3])) then
   return {'fresh', value, redis.call('PTTL', KEYS[1])}
 end
 local standing = redis.call('GET', KEYS[2])

@@ -2,7 +2,7 @@
 -- A second fill with the lease that stored the entry answers as the first did.
 -- KEYS[1] entry, KEYS[2] lease
 -- ARGV[1] lease token, ARGV[2] entry, ARGV[3] ttl in milliseconds
--- ARGV[4], if others write without leases: how the entry begins that is replaced; '' for none
+-- ARGV[4], if others write without leases: what was seen of the entry that is replaced; '' for none
 -- RETURNS 1 stored | 0 superseded | the error of the server that has no room
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return redis.pcall('GET', KEYS[1]) == ARGV[2] and 1 or 0
@@ -11,7 +11,7 @@ redis.call('DEL', KEYS[2])
 if ARGV[4] then
   local current = redis.pcall('GET', KEYS[1]) or ''
   if (current == '') ~= (ARGV[4] == '') or type(current) ~= 'string'
-    or string.sub(current, 1, #ARGV[4]) ~= ARGV[4] then
+    or not is_seen(current, ARGV[4]) then
     changed(false)
     return 0
   end

@@ -157,7 +157,7 @@ impl Tracked {
                 let mut streams = lock(streams);
                 let stream = streams.entry(address).or_insert_with_key(|address| {
                     let member = Member {
-                        maps: cluster.slot_maps(),
+                        cluster: Arc::clone(cluster),
                         address: address.clone(),
                         probe_key: self.setup.probe_key.clone(),
                     };

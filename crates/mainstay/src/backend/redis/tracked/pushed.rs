@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use redis::{ErrorKind, Pipeline, PushInfo, PushKind, RedisError, Value};
-use tokio::sync::watch;
 
 use super::Setup;
+use crate::backend::redis::cluster::Cluster;
 use crate::backend::redis::config::Address;
 use crate::backend::redis::error::refusal;
 use crate::backend::redis::link::{Hooks, Wire, check_pong};
-use crate::backend::redis::slots::SlotMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{Lane, Watchers};
 use crate::clock::Clock;
@@ -22,7 +21,7 @@ use crate::clock::Clock;
 /// A node of a Cluster: one that the others have replaced, or that has lost sight of most of them,
 /// refuses to read a key, and does not hear of every write.
 pub(super) struct Member {
-    pub(super) maps: watch::Receiver<Arc<SlotMap>>,
+    pub(super) cluster: Arc<Cluster>,
     pub(super) address: Address,
     /// How the key begins that is read to see that.
     pub(super) probe_key: String,
@@ -87,7 +86,7 @@ impl Pushed {
     /// Chooses what the node is asked for.
     fn choose_key(&self) -> Result<(), RedisError> {
         if let Some(member) = &self.member {
-            let tag = member.maps.borrow().hash_tag_of(&member.address);
+            let tag = member.cluster.slot_map().hash_tag_of(&member.address);
             let tag = tag.ok_or_else(|| {
                 RedisError::from((ErrorKind::Io, "node is not known to serve any slot"))
             })?;
@@ -146,7 +145,12 @@ impl Hooks for Pushed {
     }
 
     async fn heartbeat(&self, connection: &Wire) -> Result<(), RedisError> {
-        self.prove(connection).await
+        self.prove(connection).await.inspect_err(|error| {
+            if let (Some(member), ErrorKind::Server(_)) = (&self.member, error.kind()) {
+                // Its slots may have moved.
+                member.cluster.look_again();
+            }
+        })
     }
 
     fn on_down(&self) {

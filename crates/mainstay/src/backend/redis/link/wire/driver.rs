@@ -19,6 +19,9 @@ use crate::backend::unpoisoned::lock;
 /// What is read at a time.
 const READ: usize = 32 << 10;
 
+/// How often it is read before what is to be sent has its turn.
+const READS: usize = 32;
+
 /// Buffers that have grown beyond this are not kept.
 const LARGEST_KEPT: usize = 256 << 10;
 
@@ -91,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Reads and hands out what arrives. Ready when the connection ends.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RedisError>> {
-        loop {
+        for _ in 0..READS {
             if self.arrived.is_empty() && self.arrived.capacity() > LARGEST_KEPT {
                 self.arrived = BytesMut::new();
             }
@@ -106,6 +109,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             self.note_answered(answered);
         }
+        // What is to be sent has its turn, too.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn note_answered(&self, answered: usize) {
@@ -131,6 +137,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             return Ok(if is_confirmation { self.confirm() } else { 0 });
         }
         let Some(waiter) = self.waiters.front_mut() else {
+            // A server that has no room for a connection says so before it is asked.
+            reply.extract_error()?;
             let why = "a reply that nobody waits for";
             return Err(RedisError::from((redis::ErrorKind::Parse, why)));
         };

@@ -25,7 +25,7 @@ use crate::backend::unpoisoned::lock;
 pub(crate) type PushHandler = Arc<dyn Fn(PushInfo) + Send + Sync>;
 
 /// Bytes that may wait to be sent; callers wait while there are more.
-const MOST_UNSENT: usize = 4 << 20;
+const MOST_UNSENT: usize = 1 << 20;
 
 /// Commands that may wait for their replies.
 const MOST_WAITING: usize = 100_000;
