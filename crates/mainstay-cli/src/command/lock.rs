@@ -1,5 +1,7 @@
 //! `mainstay lock`.
 
+mod look;
+
 use std::ffi::OsString;
 use std::io;
 use std::process::{ExitCode, ExitStatus};
@@ -38,7 +40,7 @@ Exit codes:
   76              the lock was lost while the command ran
   126, 127        the command cannot be executed, was not found";
 
-/// Runs commands under a distributed lock
+/// Runs commands under a distributed lock; shows and frees locks
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Lock {
@@ -50,6 +52,10 @@ pub(crate) struct Lock {
 enum Action {
     /// Runs a command while holding a lock
     Run(Run),
+    /// Tells who holds a lock, and how many wait
+    Show(look::Show),
+    /// Frees a lock that its holder does not free
+    Break(look::Break),
 }
 
 #[derive(Args)]
@@ -73,8 +79,11 @@ struct Run {
 
 impl Lock {
     pub(crate) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
-        let Action::Run(run) = self.action;
-        run.run(global).await
+        match self.action {
+            Action::Run(run) => run.run(global).await,
+            Action::Show(show) => show.run(global).await,
+            Action::Break(order) => order.run(global).await,
+        }
     }
 }
 

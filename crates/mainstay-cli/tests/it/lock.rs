@@ -147,3 +147,38 @@ async fn a_backend_that_is_away_is_exit_code_2_and_runs_nothing() {
         "{ended:?}"
     );
 }
+
+#[tokio::test]
+async fn a_lock_is_shown_and_broken_for_its_holder() {
+    let server = Server::start(Flavor::Redis).await;
+    let url = server.url();
+    let show = || run(on(&url, &["--json", "lock", "show", "report"]));
+    let free = show();
+    assert_eq!(free.code, Some(1));
+    let (holder, fence) = hold(
+        &url,
+        &["--ttl", "2s"],
+        "echo $MAINSTAY_FENCE; exec sleep 60",
+    );
+    let held = show();
+    assert_eq!(held.code, Some(0));
+    let held: serde_json::Value = serde_json::from_str(&held.stdout).unwrap();
+    assert_eq!(held["holding"]["fence"].to_string(), fence);
+    let freed = |fence: &str| {
+        let reason = ["--reason", "its host hangs", "--fence", fence];
+        run(on(
+            &url,
+            &[&["lock", "break", "report"][..], &reason].concat(),
+        ))
+    };
+    assert_eq!(freed("1").code, Some(1));
+    assert_eq!(freed(&fence).code, Some(0));
+    let text = run(on(&url, &["lock", "show", "report"]));
+    let text = text.stdout;
+    assert!(
+        text.contains("is free") && text.contains("its host hangs"),
+        "{text}"
+    );
+    // The holder learns of it when it renews, and ends its command.
+    assert_eq!(holder.end().code, Some(76));
+}

@@ -1,21 +1,22 @@
-//! `POST /v1/locks/{name}:acquire`, `:renew` and `:release`: leases with a fence.
+//! `POST /v1/locks/{name}:acquire`, `:renew` and `:release`: leases with a fence. `GET` tells who
+//! holds a lock, and `:break` frees it for its holder.
 
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::HeaderName;
+use axum::http::header::{ALLOW, HeaderName};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::get;
 use axum::{Json, Router};
-use mainstay::lock::{LeaseAttempt, LockLease, Release};
+use mainstay::lock::{Fence, LeaseAttempt, LockInfo, LockLease, Release};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::no_verb;
+use super::{method_not_allowed, no_verb};
 use crate::app::App;
-use crate::extract::{JsonBody, Query, duration, verb};
+use crate::extract::{JsonBody, Query, duration, segment, verb};
 use crate::middleware::{RouteLabel, within};
 use crate::problem::{Problem, millis, millis_up};
 
@@ -23,17 +24,18 @@ const DEFAULT_TTL: Duration = Duration::from_secs(30);
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// A lock may be released long before its lease ends: it is worth asking again by then.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
-const FENCE: HeaderName = HeaderName::from_static("mainstay-fence");
+const VERBS: &str = ":acquire, :renew, :release, :break";
+const FENCE_HEADER: HeaderName = HeaderName::from_static("mainstay-fence");
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/locks/{name_and_verb}", post(act))
+    Router::new().route("/v1/locks/{name_and_verb}", get(show).post(act))
 }
 
 async fn act(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let uri = request.uri().clone();
     Query::of(&uri, &[])?;
     let Some((name, verb)) = verb(&uri, 2)? else {
-        return Err(no_verb(":acquire, :renew, :release"));
+        return Err(no_verb(VERBS));
     };
     let (label, answer) = match verb {
         "acquire" => (
@@ -45,7 +47,11 @@ async fn act(State(app): State<App>, request: Request) -> Result<Response, Probl
             "/v1/locks/{name}:release",
             release(&app, &name, request).await,
         ),
-        _ => return Err(no_verb(":acquire, :renew, :release")),
+        "break" => (
+            "/v1/locks/{name}:break",
+            break_hold(&app, &name, request).await,
+        ),
+        _ => return Err(no_verb(VERBS)),
     };
     let mut response = answer.into_response();
     response.extensions_mut().insert(RouteLabel(label));
@@ -145,9 +151,73 @@ async fn release(app: &App, name: &str, request: Request) -> Result<Response, Pr
     }
 }
 
+async fn show(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
+    Query::of(&uri, &[])?;
+    if verb(&uri, 2)?.is_some() {
+        return Err(method_not_allowed().header(ALLOW, "POST"));
+    }
+    let lock = app.stay.lock(&segment(&uri, 2)?).build()?;
+    let info = within(app.request_timeout(), lock.inspect()).await??;
+    let mut response = Json(described(&info)).into_response();
+    response
+        .extensions_mut()
+        .insert(RouteLabel("/v1/locks/{name}"));
+    Ok(response)
+}
+
+fn described(info: &LockInfo) -> Value {
+    let holding = info.holding.as_ref().map(|holding| {
+        json!({
+            "holder": holding.holder,
+            "fence": holding.fence.map(Fence::get),
+            "left_ms": holding.left.map(millis),
+            "held_for_ms": holding.held_for.map(millis),
+        })
+    });
+    let last_break = info
+        .last_break
+        .as_ref()
+        .map(|last| json!({"ago_ms": millis(last.ago), "by": last.by, "reason": last.reason}));
+    json!({"holding": holding, "waiting": info.waiting, "last_break": last_break})
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Break {
+    /// Of the holder that was seen; none for a foreign value.
+    fence: Option<u64>,
+    reason: String,
+}
+
+async fn break_hold(app: &App, name: &str, request: Request) -> Result<Response, Problem> {
+    let asked: Break = body(app, request).await?;
+    let lock = app.stay.lock(name).build()?;
+    let info = within(app.request_timeout(), lock.inspect()).await??;
+    let seen = info
+        .holding
+        .filter(|seen| seen.fence.map(Fence::get) == asked.fence);
+    let Some(seen) = seen else {
+        return Err(not_held_so());
+    };
+    let ended = lock.force_release(&seen, &asked.reason);
+    match within(app.request_timeout(), ended).await?? {
+        Release::Released => Ok(StatusCode::NO_CONTENT.into_response()),
+        Release::NotHeld => Err(not_held_so()),
+    }
+}
+
+fn not_held_so() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "lock_not_held",
+        "The lock is not held with this fence",
+        "that hold has ended: GET the lock to see who holds it now",
+    )
+}
+
 fn fenced(lease: &LockLease, answer: Value) -> Response {
     let fence = lease.fence.get().to_string();
-    ([(FENCE, fence)], Json(answer)).into_response()
+    ([(FENCE_HEADER, fence)], Json(answer)).into_response()
 }
 
 fn not_held() -> Problem {

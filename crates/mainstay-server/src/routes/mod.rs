@@ -48,6 +48,10 @@ async fn no_route() -> Problem {
 }
 
 async fn wrong_method() -> Problem {
+    method_not_allowed()
+}
+
+fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",

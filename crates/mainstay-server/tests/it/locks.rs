@@ -139,7 +139,46 @@ async fn what_cannot_be_a_lock_is_refused() {
     for path in ["a", "a:steal", "a%3Aacquire"] {
         let refused = server.post(&format!("/v1/locks/{path}"), &json!({})).await;
         let document = problem(refused, 404, "no_such_route").await;
-        let detail = "write one of :acquire, :renew, :release after the name";
+        let detail = "write one of :acquire, :renew, :release, :break after the name";
         assert_eq!(document["detail"], detail);
     }
+}
+
+#[tokio::test]
+async fn a_lock_is_shown_and_broken_for_its_holder() {
+    let (server, clock) = Server::on_a_clock(|_| ()).await;
+    let shown = async || -> Value {
+        let shown = server.get("/v1/locks/report").await;
+        assert_eq!(shown.status(), 200);
+        shown.json().await.unwrap()
+    };
+    let free = json!({"holding": null, "waiting": 0, "last_break": null});
+    assert_eq!(shown().await, free);
+    let lease = acquire(&server, "report").await;
+    clock.advance(std::time::Duration::from_secs(10));
+    let held = shown().await;
+    assert_eq!(held["holding"]["fence"], lease["fence"]);
+    assert_eq!(held["holding"]["left_ms"], 20_000);
+    assert_eq!(held["holding"]["held_for_ms"], 10_000);
+    let token = lease["token"].as_str().unwrap();
+    assert!(
+        !held.to_string().contains(token),
+        "the token is the holder's"
+    );
+
+    let path = "/v1/locks/report:break";
+    let other = json!({"fence": 1, "reason": "its host hangs"});
+    problem(server.post(path, &other).await, 409, "lock_not_held").await;
+    let silent = json!({"fence": lease["fence"], "reason": ""});
+    problem(server.post(path, &silent).await, 400, "invalid_input").await;
+    let body = json!({"fence": lease["fence"], "reason": "its host hangs"});
+    assert_eq!(server.post(path, &body).await.status(), 204);
+    let after = shown().await;
+    assert_eq!(after["holding"], Value::Null);
+    assert_eq!(after["last_break"]["reason"], "its host hangs");
+    problem(server.post(path, &body).await, 409, "lock_not_held").await;
+    let renewed = server
+        .post("/v1/locks/report:renew", &json!({"token": token}))
+        .await;
+    problem(renewed, 409, "lock_not_held").await;
 }

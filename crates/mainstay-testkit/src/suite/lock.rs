@@ -344,3 +344,60 @@ pub async fn a_token_that_is_no_token_is_refused(subject: &Subject) {
         assert_eq!(refused.kind(), ErrorKind::Invalid);
     }
 }
+
+pub async fn what_is_held_can_be_seen(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let free = lock.inspect().await.unwrap();
+    assert_eq!(
+        (free.holding, free.waiting, free.last_break),
+        (None, 0, None)
+    );
+    let guard = take(&lock).await;
+    let mut waiter = Box::pin(lock.acquire(LONG));
+    assert!(poll!(&mut waiter).is_pending());
+    subject.advance(ms(50)).await;
+    let info = lock.inspect().await.unwrap();
+    let seen = info.holding.expect("it is held");
+    assert_eq!((info.waiting, seen.fence), (1, Some(guard.fence())));
+    assert!(seen.holder.contains(':'), "{}", seen.holder);
+    assert!(
+        seen.held_for
+            .is_some_and(|since| since >= ms(40) && since < LONG)
+    );
+    assert!(
+        seen.left
+            .is_some_and(|left| left <= LONG && left > LONG / 2)
+    );
+}
+
+pub async fn a_forced_release_ends_what_was_seen_and_nothing_else(subject: &Subject) {
+    let lock = lock_with(subject.stay(), LONG);
+    let first = take(&lock).await;
+    let seen = lock.inspect().await.unwrap().holding.expect("it is held");
+    for reason in ["", " ", &"x".repeat(501)] {
+        let refused = lock.force_release(&seen, reason).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+    }
+    let mut waiter = Box::pin(lock.acquire(LONG));
+    assert!(poll!(&mut waiter).is_pending());
+    assert!(is_held(&lock).await);
+    let ended = lock.force_release(&seen, "its host hangs").await.unwrap();
+    assert_eq!(ended, Release::Released);
+    let second = timeout(Subject::BOUND, waiter).await;
+    let second = guard(second.expect("it is called").unwrap());
+    assert!(second.fence() > first.fence());
+    // Again it ends nothing, least of all what another has.
+    assert_eq!(
+        lock.force_release(&seen, "its host hangs").await.unwrap(),
+        Release::Released
+    );
+    assert!(second.check().is_ok());
+    let info = lock.inspect().await.unwrap();
+    assert_eq!(info.holding.unwrap().fence, Some(second.fence()));
+    let last = info.last_break.expect("it was broken");
+    assert_eq!(last.reason, "its host hangs");
+    assert_eq!(first.release().await.unwrap(), Release::NotHeld);
+    assert_eq!(second.release().await.unwrap(), Release::Released);
+    let late = lock.force_release(&seen, "too late").await.unwrap();
+    assert_eq!(late, Release::Released, "that hold was ended");
+}

@@ -154,6 +154,8 @@ macro_rules! behaviours {
                 a_dropped_acquisition_holds_nothing_beyond_its_ttl
                 a_lock_that_was_taken_away_is_lost
                 a_token_that_is_no_token_is_refused
+                what_is_held_can_be_seen
+                a_forced_release_ends_what_was_seen_and_nothing_else
             }
             health {
                 a_probe_names_the_server

@@ -35,6 +35,13 @@ pub trait LockStore: Send + Sync {
     /// Ends the holder's lease, or gives up its place, and calls who comes next.
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease>;
 
+    /// Who holds the name, and how many wait.
+    async fn inspect(&self, key: &StoreKey) -> Result<LockView>;
+
+    /// Frees the name if it is held by that owner, notes who did and why, and calls who comes next.
+    /// A repeated call answers as the first did.
+    async fn break_hold(&self, key: &StoreKey, order: &BreakOrder<'_>) -> Result<LockRelease>;
+
     /// Starts to listen for the turn of `owner`, who asks once more before waiting.
     async fn wakeups(&self, key: &StoreKey, owner: &str) -> Result<Box<dyn Wakeups>>;
 
@@ -98,6 +105,37 @@ pub enum LockRelease {
     Released,
     /// Not the caller's (any more); nothing changed.
     NotHeld,
+}
+
+/// Answer of [`LockStore::inspect`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockView {
+    /// The owner's token, if the name is held.
+    pub owner: Option<String>,
+    /// Until the lease ends; `None` for a foreign value without an end.
+    pub left: Option<Duration>,
+    /// Who holds it, as the holder said; empty for a foreign value.
+    pub holder: String,
+    /// The holder's fence; `None` for a foreign value.
+    pub fence: Option<u64>,
+    /// Since when it is held.
+    pub held_for: Option<Duration>,
+    /// How many wait.
+    pub waiting: u64,
+    /// The last time that it was freed for a holder: how long ago, by whom, why.
+    pub broken: Option<(Duration, String, String)>,
+}
+
+/// What [`LockStore::break_hold`] is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct BreakOrder<'a> {
+    /// Whose hold is to end.
+    pub owner: &'a str,
+    /// Who wants it: host and process.
+    pub by: &'a str,
+    /// Why, for people.
+    pub reason: &'a str,
 }
 
 /// Hears when it is a waiter's turn; may miss it, so waiters look again from time to time.

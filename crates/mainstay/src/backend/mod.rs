@@ -30,7 +30,7 @@ pub use coherence::{Lane, Mark, Watcher, Watchers};
 pub(crate) use debts::{Debts, Owed, is_unsent};
 pub use health::{Health, HealthReport, Status};
 pub use limit::{Demand, LimitStore, Take, Window};
-pub use lock::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
+pub use lock::{BreakOrder, Hold, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups};
 pub use session::{
     ListedSession, NewSession, SessionKeys, SessionRecord, SessionStore, StoredSession,
 };

@@ -51,6 +51,10 @@ impl Lock {
         Self(Arc::new(shared))
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
     /// The name.
     pub fn name(&self) -> &Name {
         &self.0.name

@@ -30,7 +30,8 @@
 //! ```
 //!
 //! # Metrics
-//! `mainstay_lock_acquired_total{lock}`, `mainstay_lock_lost_total{lock}`.
+//! `mainstay_lock_acquired_total{lock}`, `mainstay_lock_lost_total{lock}`,
+//! `mainstay_lock_broken_total{lock}`.
 
 mod attempt;
 mod builder;
@@ -38,6 +39,7 @@ mod fence;
 mod guard;
 mod handle;
 mod holder;
+mod inspect;
 mod lease;
 mod orphan;
 mod renewal;
@@ -50,4 +52,5 @@ pub use builder::LockBuilder;
 pub use fence::Fence;
 pub use guard::{LockGuard, LockLost};
 pub use handle::{Acquire, Lock};
+pub use inspect::{Holding, LockBreak, LockInfo};
 pub use lease::{LeaseAttempt, LockLease, Release};

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::{Acquire, Lock, LockBuilder, LockGuard, Release};
-use crate::backend::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
+use crate::backend::{
+    BreakOrder, Hold, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups,
+};
 use crate::clock::{Clock, ManualClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Keyspace, StoreKey};
@@ -55,6 +57,14 @@ impl LockStore for Scripted {
     async fn release(&self, _: &StoreKey, owner: &str) -> Result<LockRelease> {
         self.calls.send(Call::Release(owner.to_owned())).unwrap();
         Ok(LockRelease::Released)
+    }
+
+    async fn inspect(&self, _: &StoreKey) -> Result<LockView> {
+        Ok(LockView::default())
+    }
+
+    async fn break_hold(&self, _: &StoreKey, _: &BreakOrder<'_>) -> Result<LockRelease> {
+        Ok(LockRelease::NotHeld)
     }
 
     async fn wakeups(&self, _: &StoreKey, _: &str) -> Result<Box<dyn Wakeups>> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::epoch::next_number;
 use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
-use crate::backend::{Hold, LockRelease, LockStore, LockTry, Renewal, Turns, Wakeups};
+use crate::backend::{
+    BreakOrder, Hold, LockRelease, LockStore, LockTry, LockView, Renewal, Turns, Wakeups,
+};
 use crate::clock::{Clock, Moment};
 use crate::error::Result;
 use crate::key::StoreKey;
@@ -43,6 +45,7 @@ struct Held {
     owner: String,
     holder: String,
     fence: u64,
+    since: Moment,
 }
 
 /// What is known of a name after its lease has ended.
@@ -50,6 +53,16 @@ struct Held {
 struct Last {
     fence: u64,
     released: Option<String>,
+    broken: Option<Broken>,
+}
+
+/// A hold that was ended for its holder.
+#[derive(Clone)]
+struct Broken {
+    owner: String,
+    at: Moment,
+    by: String,
+    reason: String,
 }
 
 impl MemoryLocks {
@@ -93,20 +106,26 @@ impl LockStore for MemoryLocks {
         }
         names.leave(key, hold.owner);
         let current = names.held.get(now, key);
-        let kept = current.map(|own| own.value.fence);
-        let (last, released) = names
-            .last
-            .remove(now, key)
-            .map_or((None, None), |last| (Some(last.fence), last.released));
-        let fence = kept.unwrap_or_else(|| next_number(last, self.clock.unix()));
+        let kept = current.map(|own| (own.value.fence, own.value.since));
+        let last = names.last.remove(now, key);
+        let (released, broken) = last.as_ref().map_or((None, None), |last| {
+            (last.released.clone(), last.broken.clone())
+        });
+        let last = last.map(|last| last.fence);
+        let (fence, since) = kept.unwrap_or_else(|| (next_number(last, self.clock.unix()), now));
         let lease = Held {
             owner: hold.owner.to_owned(),
             holder: hold.holder.to_owned(),
             fence,
+            since,
         };
         let ends = now.after(hold.ttl.as_duration());
         names.held.insert(now, key.clone(), lease, ends);
-        let last = Last { fence, released };
+        let last = Last {
+            fence,
+            released,
+            broken,
+        };
         names
             .last
             .insert(now, key.clone(), last, ends.after(FENCE_KEPT));
@@ -144,13 +163,73 @@ impl LockStore for MemoryLocks {
             });
         };
         names.held.remove(now, key);
+        let last = names.last.remove(now, key).unwrap_or_default();
         let last = Last {
             fence,
             released: Some(owner.to_owned()),
+            ..last
         };
         names
             .last
             .insert(now, key.clone(), last, now.after(FENCE_KEPT));
+        if let Some((next, _)) = names.first(now, key) {
+            self.turns.call(key, &next);
+        }
+        Ok(LockRelease::Released)
+    }
+
+    async fn inspect(&self, key: &StoreKey) -> Result<LockView> {
+        let mut names = lock(&self.names);
+        let now = self.clock.now();
+        let _alive = names.first(now, key);
+        let waiting = names.queues.get(key).map_or(0, VecDeque::len);
+        let mut view = LockView {
+            waiting: waiting.try_into().unwrap_or(u64::MAX),
+            ..LockView::default()
+        };
+        if let Some(held) = names.held.get(now, key) {
+            view.owner = Some(held.value.owner.clone());
+            view.left = Some(held.expires_at().since(now));
+            view.holder.clone_from(&held.value.holder);
+            view.fence = Some(held.value.fence);
+            view.held_for = Some(now.since(held.value.since));
+        }
+        let last = names.last.get(now, key);
+        let broken = last.and_then(|last| last.value.broken.as_ref());
+        view.broken = broken.map(|broken| {
+            let ago = now.since(broken.at);
+            (ago, broken.by.clone(), broken.reason.clone())
+        });
+        Ok(view)
+    }
+
+    async fn break_hold(&self, key: &StoreKey, order: &BreakOrder<'_>) -> Result<LockRelease> {
+        let mut names = lock(&self.names);
+        let now = self.clock.now();
+        let Some(fence) = names.fence_of(now, key, order.owner) else {
+            let last = names.last.get(now, key);
+            let broken = last.and_then(|last| last.value.broken.as_ref());
+            let again = broken.is_some_and(|broken| broken.owner == order.owner);
+            return Ok(if again {
+                LockRelease::Released
+            } else {
+                LockRelease::NotHeld
+            });
+        };
+        names.held.remove(now, key);
+        let last = names.last.remove(now, key).unwrap_or_default();
+        let last = Last {
+            fence,
+            broken: Some(Broken {
+                owner: order.owner.to_owned(),
+                at: now,
+                by: order.by.to_owned(),
+                reason: order.reason.to_owned(),
+            }),
+            ..last
+        };
+        let kept_until = now.after(FENCE_KEPT);
+        names.last.insert(now, key.clone(), last, kept_until);
         if let Some((next, _)) = names.first(now, key) {
             self.turns.call(key, &next);
         }

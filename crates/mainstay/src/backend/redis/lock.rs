@@ -12,7 +12,9 @@ use super::calls::{Called, Calls};
 use super::commander::{Commander, Effect};
 use super::hub::Hub;
 use super::{Limits, reply, script};
-use crate::backend::{Hold, LockRelease, LockStore, LockTry, Renewal, Wakeups};
+use crate::backend::{
+    BreakOrder, Hold, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups,
+};
 use crate::error::Result;
 use crate::key::StoreKey;
 use crate::ttl::Ttl;
@@ -147,6 +149,54 @@ impl LockStore for RedisLocks {
         })
     }
 
+    async fn inspect(&self, key: &StoreKey) -> Result<LockView> {
+        let [fence, queue, places] = companions(key);
+        let keys = [key.as_str(), &fence, &queue, &places];
+        // Before the first who waits has come there is nothing to read of the last two.
+        let script = &script::LOCK_INSPECT;
+        let reply = self
+            .commander
+            .eval(script, &keys, &[], Effect::Read)
+            .await?;
+        let [owner, left, holder, fence, held_for, waiting, ago, by, why] = reply::fields(reply)?;
+        let owner = match owner {
+            Value::Nil => None,
+            owner => Some(reply::text(owner)?),
+        };
+        let broken = match milliseconds(&ago) {
+            Some(ago) => Some((ago, reply::text(by)?, reply::text(why)?)),
+            None => None,
+        };
+        Ok(LockView {
+            left: milliseconds(&left).filter(|_| owner.is_some()),
+            owner,
+            holder: reply::text(holder)?,
+            fence: reply::count(&fence).ok(),
+            held_for: milliseconds(&held_for),
+            waiting: reply::count(&waiting)?,
+            broken,
+        })
+    }
+
+    async fn break_hold(&self, key: &StoreKey, order: &BreakOrder<'_>) -> Result<LockRelease> {
+        let [fence, queue, places] = companions(key);
+        let (channel, kept) = (wakeup_channel(key), keep(Duration::ZERO));
+        let arguments = [order.owner, channel.as_str(), &kept, order.by, order.reason];
+        let reply = self
+            .commander
+            .eval(
+                &script::LOCK_BREAK,
+                &[key.as_str(), &fence, &queue, &places],
+                &arguments.map(str::as_bytes),
+                Effect::Idempotent,
+            )
+            .await?;
+        Ok(match reply::count(&reply)? {
+            0 => LockRelease::NotHeld,
+            _ => LockRelease::Released,
+        })
+    }
+
     async fn wakeups(&self, key: &StoreKey, owner: &str) -> Result<Box<dyn Wakeups>> {
         let deadline = Instant::now() + self.limits.command;
         let called = self.calls.wait(key, wakeup_channel(key), owner);
@@ -158,6 +208,11 @@ impl LockStore for RedisLocks {
         let called = self.calls.wait_if_heard(key, owner)?;
         Some(Box::new(called))
     }
+}
+
+/// Milliseconds, where they are known.
+fn milliseconds(count: &Value) -> Option<Duration> {
+    reply::count(count).ok().map(Duration::from_millis)
 }
 
 /// How many come before; less than none without a place.

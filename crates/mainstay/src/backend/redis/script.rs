@@ -24,7 +24,7 @@ const PRELUDES: [(&str, &[&str]); 3] = [
     ),
     (
         include_str!("lua/lock_queue.lua"),
-        &["lock_acquire", "lock_release"],
+        &["lock_acquire", "lock_break", "lock_release"],
     ),
 ];
 
@@ -80,6 +80,8 @@ scripts! {
     CACHE_WATERMARK = "cache_watermark",
     LIMIT_WINDOW = "limit_window",
     LOCK_ACQUIRE = "lock_acquire",
+    LOCK_BREAK = "lock_break",
+    LOCK_INSPECT = "lock_inspect",
     LOCK_RENEW = "lock_renew",
     LOCK_RELEASE = "lock_release",
     SESSION_CREATE = "session_create",

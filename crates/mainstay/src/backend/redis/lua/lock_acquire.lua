@@ -1,6 +1,7 @@
 -- Takes a lock, or extends it for its holder; who cannot have it may take a place in the queue.
 -- The lock is a plain string, as `SET lock:name token NX PX ttl` writes it: both exclude each other.
--- KEYS[1] lock, KEYS[2] hash beside it: last fence, its owner and holder, last released owner
+-- KEYS[1] lock, KEYS[2] hash beside it: last fence, its owner, holder and since when, last released
+-- owner
 -- KEYS[3], KEYS[4] who waits
 -- ARGV[1] owner, ARGV[2] ttl in milliseconds, ARGV[3] holder, ARGV[4] milliseconds the hash is kept
 -- ARGV[5] milliseconds that a place lasts, 0 for none, ARGV[6] channel of wake-ups
@@ -18,6 +19,7 @@ if owner == ARGV[1] or not owner and (not head or head == ARGV[1]) then
   local fence = last[1]
   if not owner or last[2] ~= owner then
     fence = string.format('%.0f', math.max((tonumber(last[1]) or 0) + 1, now))
+    redis.call('HSET', KEYS[2], 'since', milliseconds)
   end
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   redis.call('HSET', KEYS[2], 'fence', fence, 'owner', ARGV[1], 'holder', ARGV[3])

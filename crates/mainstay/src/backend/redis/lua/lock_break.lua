@@ -1,0 +1,19 @@
+-- Frees a lock though its holder has not, notes who did that and why, and wakes who comes next.
+-- KEYS[1] lock, KEYS[2] hash beside it, KEYS[3], KEYS[4] who waits
+-- ARGV[1] owner whose lock it is to be, ARGV[2] channel of wake-ups, ARGV[3] milliseconds the hash is
+-- kept, ARGV[4] who frees it, ARGV[5] why
+-- RETURNS 1 freed, now or by an earlier call of this kind | 0 it is not that owner's
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.call('HGET', KEYS[2], 'broken') == ARGV[1] and 1 or 0
+end
+local time = redis.call('TIME')
+local now = math.floor(time[1] * 1000 + time[2] / 1000)
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[2], 'broken', ARGV[1], 'broken_at', now, 'broken_by', ARGV[4], 'broken_why',
+  ARGV[5])
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+local head = first(now)
+if head then
+  call(ARGV[2], head)
+end
+return 1
