@@ -96,16 +96,23 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
                     return Ok(Attempt::Held { left, holder });
                 }
                 if !has_listened {
-                    // A call between the attempt and this goes unheard: try again at once.
-                    wakeups = listen(lock, orphan.owner(), end).await;
-                    has_listened = true;
+                    // A call between the attempt and this goes unheard: try again at once. A
+                    // subscription that takes long must not cost the place.
+                    let until = sent.after(LOOK_EVERY).min(end);
+                    let listening = listen(lock, orphan.owner(), until).await;
+                    has_listened = !matches!(listening, Listening::Late);
+                    wakeups = listening.wakeups();
                     continue;
                 }
                 // Whoever comes next looks when what is in the way ends; the others keep their places.
                 let close = if holder.is_none() { CLOSE_BEHIND } else { 0 };
                 let is_next = before.is_none_or(|before| before <= close);
-                let pause = left.filter(|_| is_next).map_or(LOOK_EVERY, until_free);
-                let look_again = now.after(pause).min(end);
+                // A place is kept from when it was asked for, however long the answer took.
+                let keep = sent.after(LOOK_EVERY);
+                let free = left
+                    .filter(|_| is_next)
+                    .map(|left| now.after(until_free(left)));
+                let look_again = free.map_or(keep, |free| free.min(keep)).min(end);
                 tokio::select! {
                     () = woken(&mut wakeups) => {}
                     () = clock.sleep_until(look_again) => {}
@@ -116,7 +123,7 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
         };
         match error.kind() {
             ErrorKind::Unknown => reply_lost = true,
-            _ if !reply_lost => orphan.holds_nothing(),
+            _ if !reply_lost && place.is_none() => orphan.holds_nothing(),
             _ => {}
         }
         let now = clock.now();
@@ -130,16 +137,33 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
     }
 }
 
-async fn listen(lock: &Shared, owner: &str, end: Moment) -> Option<Box<dyn Wakeups>> {
+enum Listening {
+    Heard(Box<dyn Wakeups>),
+    /// There are no calls to be had.
+    Refused,
+    /// Not yet.
+    Late,
+}
+
+impl Listening {
+    fn wakeups(self) -> Option<Box<dyn Wakeups>> {
+        match self {
+            Self::Heard(wakeups) => Some(wakeups),
+            Self::Refused | Self::Late => None,
+        }
+    }
+}
+
+async fn listen(lock: &Shared, owner: &str, until: Moment) -> Listening {
     let listening = tokio::select! {
         listening = lock.store.wakeups(&lock.key, owner) => listening,
-        () = lock.clock.sleep_until(end) => return None,
+        () = lock.clock.sleep_until(until) => return Listening::Late,
     };
     match listening {
-        Ok(wakeups) => Some(wakeups),
+        Ok(wakeups) => Listening::Heard(wakeups),
         Err(error) => {
             tracing::debug!(lock = %lock.name, %error, "no wake-ups: waiting by polling");
-            None
+            Listening::Refused
         }
     }
 }

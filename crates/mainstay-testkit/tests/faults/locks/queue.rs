@@ -12,6 +12,7 @@ use super::super::{BOUND, connect, on_both_flavors};
 
 on_both_flavors! {
     l8_waiters_come_in_their_order_though_some_are_killed
+    l8_places_that_the_server_has_lost_block_nobody
     l10_five_hundred_waiters_need_few_commands_and_survive_the_loss_of_their_calls
 }
 
@@ -78,6 +79,43 @@ async fn l8_waiters_come_in_their_order_though_some_are_killed(flavor: Flavor) {
         }
     })
     .await;
+}
+
+/// Evicted, one of the two sets alone; or left by a clock that has gone back since.
+async fn l8_places_that_the_server_has_lost_block_nobody(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let lock = connect(&server.url()).await.lock("report").build().unwrap();
+    let ghost: [&[&str]; 3] = [
+        &["ZADD", "{lock:report}:q", "1", "ghost"],
+        &["ZADD", "{lock:report}:p", "9999999999999", "ghost"],
+        &["DEL", "{lock:report}:p"],
+    ];
+    for commands in [&ghost[..1], &ghost[..2], &ghost[2..]] {
+        let held = hold(&lock).await;
+        let waiter = tokio::spawn({
+            let lock = lock.clone();
+            async move { hold(&lock).await.release().await.unwrap() }
+        });
+        eventually("one who waits", BOUND, async || {
+            match waiting(&server).await {
+                0 => Err("none".to_owned()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+        for command in commands {
+            server.command(command).await;
+        }
+        let released = Instant::now();
+        held.release().await.unwrap();
+        assert_eq!(waiter.await.unwrap(), Release::Released);
+        let took = released.elapsed();
+        println!("{flavor}: L8 {commands:?}: the waiter came after {took:?}");
+        assert!(
+            took < Duration::from_millis(1_300),
+            "{commands:?}: {took:?}"
+        );
+    }
 }
 
 /// How often the server has run commands of callers, but not those within scripts.

@@ -203,11 +203,13 @@ impl Commander {
         let deadline = self.deadline();
         let mut pause = FIRST_PAUSE;
         let mut retries_left = self.limits.retries;
+        let mut was_lost = false;
         loop {
             let failure = match self.attempt(key, message, deadline).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
+            was_lost |= !failure.had_no_effect();
             let may_repeat = failure.had_no_effect() || effect != Effect::Once;
             let wait = pause / 2 + crate::random::up_to(pause / 2);
             if retries_left == 0
@@ -216,6 +218,8 @@ impl Commander {
                 || Instant::now() + wait >= deadline
             {
                 metrics::counter!("mainstay_backend_errors_total").increment(1);
+                // An attempt before may have been executed, whatever became of the last.
+                let failure = if was_lost { failure.or_lost() } else { failure };
                 return Err(failure.into_error(effect == Effect::Read));
             }
             metrics::counter!("mainstay_backend_retries_total").increment(1);

@@ -23,6 +23,14 @@ impl Failure {
         !matches!(self, Self::Lost(_))
     }
 
+    /// The same, for a call of which an attempt before was lost.
+    pub(crate) fn or_lost(self) -> Self {
+        match self {
+            Self::Down(cause) | Self::Away(cause) | Self::Lost(cause) => Self::Lost(cause),
+            Self::Answered(error) => Self::Lost(Some(error)),
+        }
+    }
+
     /// Whether another attempt can end differently.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

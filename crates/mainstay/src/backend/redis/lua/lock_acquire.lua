@@ -13,7 +13,7 @@ local waiting = redis.call('EXISTS', KEYS[3]) == 1
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local milliseconds = math.floor(now / 1000)
-local head = waiting and first(milliseconds)
+local head = waiting and first(milliseconds) or nil
 local last = redis.call('HMGET', KEYS[2], 'fence', 'owner', 'holder')
 if owner == ARGV[1] or not owner and (not head or head == ARGV[1]) then
   local fence = last[1]
@@ -45,4 +45,4 @@ if owner then
   return {'held', redis.call('PTTL', KEYS[1]), last[2] == owner and last[3] or '', before}
 end
 call(ARGV[6], head)
-return {'free', redis.call('ZSCORE', KEYS[4], head) - milliseconds, '', before}
+return {'free', math.max(redis.call('ZSCORE', KEYS[4], head) - milliseconds, 0), '', before}
