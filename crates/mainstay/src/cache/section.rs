@@ -18,7 +18,7 @@ use super::table::{Boarding, Wait, wait};
 use super::tags::Tags;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{CacheStore, Debts, Mark, Stored};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, TIMER_LAG};
 use crate::codec::{self, Codec};
 use crate::error::{ErrorKind, Result};
 use crate::key::{Keyspace, Name, StoreKey};
@@ -116,8 +116,12 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
     pub(super) fn near(&self, text: &str) -> Option<(Arc<Resident<T>>, Moment)> {
         let values = self.entries.values.as_ref()?;
         let resident = values.peek(text)?;
-        let now = self.clock.coarse();
+        let mut now = self.clock.coarse();
         let bound = self.entries.near.as_ref()?.bound();
+        if now.after(TIMER_LAG) >= resident.times().fresh_until {
+            // A clock that may be late does not say whether it is over.
+            now = self.clock.now();
+        }
         (resident.is_coherent(now, bound)
             && now < resident.times().expires_at
             && resident.has_valid_tags(self.tag_changes()))
