@@ -58,7 +58,9 @@ async fn t6_an_invalidation_that_could_not_be_sent_is_sent_before_the_backend_is
             "by-key" => cache.remove(key).await.unwrap_err(),
             _ => cache.invalidate_tags(["all"]).await.unwrap_err(),
         };
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        // Unknown if another connection than the one for commands was the first to see the loss.
+        let kinds = [ErrorKind::Unavailable, ErrorKind::Unknown];
+        assert!(kinds.contains(&error.kind()), "{error:?}");
         assert!(error.to_string().contains("it will be"), "{error}");
         server.restart().await;
         assert_eq!(first_answer(&cache, key).await, None, "{key}");
