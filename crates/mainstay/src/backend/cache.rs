@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
 
 use super::coherence::{Mark, Watchers};
+use super::digest::sha1_hex;
 use crate::error::Result;
 use crate::key::StoreKey;
 use crate::ttl::Ttl;
@@ -134,11 +134,7 @@ const FINGERPRINT: &[u8] = b"sha1:";
 
 /// Tells bytes of another program from any other, as a script can as well.
 pub(crate) fn fingerprint(bytes: &[u8]) -> Bytes {
-    let mut text = FINGERPRINT.to_vec();
-    for byte in Sha1::digest(bytes) {
-        text.extend_from_slice(format!("{byte:02x}").as_bytes());
-    }
-    text.into()
+    [FINGERPRINT, sha1_hex(bytes).as_bytes()].concat().into()
 }
 
 /// Whether these bytes are what has been seen.

@@ -8,6 +8,7 @@ mod cache;
 mod channel;
 mod coherence;
 mod debts;
+pub(crate) mod digest;
 mod health;
 mod limit;
 mod lock;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Counter, SharedString};
 
-use super::spread::Spread;
+use super::spread::{Padded, Spread};
 
 /// Declares the counters once: variant, field, metric and its labels.
 macro_rules! counters {
@@ -76,11 +76,6 @@ counters! {
     /// Near hits that were older than they may be.
     Incoherent incoherent "mainstay_cache_incoherent_total";
 }
-
-/// A counter on a cache line of its own.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Padded(AtomicU64);
 
 /// The counters of one cache.
 pub(super) struct Counters {

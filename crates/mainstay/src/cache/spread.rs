@@ -37,7 +37,7 @@ impl Drop for Place {
 /// A number on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Padded(AtomicU64);
+pub(super) struct Padded(pub(super) AtomicU64);
 
 /// Counts what happens too often for one place in memory.
 #[derive(Debug)]

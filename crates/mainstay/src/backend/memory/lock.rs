@@ -75,6 +75,19 @@ impl MemoryLocks {
     }
 }
 
+impl MemoryLocks {
+    /// Ends a hold, notes how, and calls who comes next.
+    fn end(&self, names: &mut Names, now: Moment, key: &StoreKey, note: impl FnOnce(Last) -> Last) {
+        names.held.remove(now, key);
+        let last = note(names.last.remove(now, key).unwrap_or_default());
+        let kept_until = now.after(FENCE_KEPT);
+        names.last.insert(now, key.clone(), last, kept_until);
+        if let Some((next, _)) = names.first(now, key) {
+            self.turns.call(key, &next);
+        }
+    }
+}
+
 #[async_trait]
 impl LockStore for MemoryLocks {
     async fn acquire(&self, key: &StoreKey, hold: &Hold<'_>) -> Result<LockTry> {
@@ -154,27 +167,14 @@ impl LockStore for MemoryLocks {
             {
                 self.turns.call(key, &next);
             }
-            let last = names.last.get(now, key);
-            let again = last.is_some_and(|last| last.value.released.as_deref() == Some(owner));
-            return Ok(if again {
-                LockRelease::Released
-            } else {
-                LockRelease::NotHeld
-            });
+            return Ok(names.answer_again(now, key, |last| last.released.as_deref() == Some(owner)));
         };
-        names.held.remove(now, key);
-        let last = names.last.remove(now, key).unwrap_or_default();
-        let last = Last {
+        let end = |last: Last| Last {
             fence,
             released: Some(owner.to_owned()),
             ..last
         };
-        names
-            .last
-            .insert(now, key.clone(), last, now.after(FENCE_KEPT));
-        if let Some((next, _)) = names.first(now, key) {
-            self.turns.call(key, &next);
-        }
+        self.end(&mut names, now, key, end);
         Ok(LockRelease::Released)
     }
 
@@ -207,18 +207,12 @@ impl LockStore for MemoryLocks {
         let mut names = lock(&self.names);
         let now = self.clock.now();
         let Some(fence) = names.fence_of(now, key, order.owner) else {
-            let last = names.last.get(now, key);
-            let broken = last.and_then(|last| last.value.broken.as_ref());
-            let again = broken.is_some_and(|broken| broken.owner == order.owner);
-            return Ok(if again {
-                LockRelease::Released
-            } else {
-                LockRelease::NotHeld
-            });
+            return Ok(names.answer_again(now, key, |last| {
+                let broken = last.broken.as_ref();
+                broken.is_some_and(|broken| broken.owner == order.owner)
+            }));
         };
-        names.held.remove(now, key);
-        let last = names.last.remove(now, key).unwrap_or_default();
-        let last = Last {
+        let end = |last: Last| Last {
             fence,
             broken: Some(Broken {
                 owner: order.owner.to_owned(),
@@ -228,11 +222,7 @@ impl LockStore for MemoryLocks {
             }),
             ..last
         };
-        let kept_until = now.after(FENCE_KEPT);
-        names.last.insert(now, key.clone(), last, kept_until);
-        if let Some((next, _)) = names.first(now, key) {
-            self.turns.call(key, &next);
-        }
+        self.end(&mut names, now, key, end);
         Ok(LockRelease::Released)
     }
 
@@ -249,6 +239,19 @@ impl Names {
     fn fence_of(&mut self, now: Moment, key: &StoreKey, owner: &str) -> Option<u64> {
         let held = self.held.get(now, key)?;
         (held.value.owner == owner).then_some(held.value.fence)
+    }
+
+    /// What a call that ends nothing is answered: as before if it has ended that hold already.
+    fn answer_again(
+        &mut self,
+        now: Moment,
+        key: &StoreKey,
+        was_it: impl FnOnce(&Last) -> bool,
+    ) -> LockRelease {
+        match self.last.get(now, key) {
+            Some(last) if was_it(&last.value) => LockRelease::Released,
+            Some(_) | None => LockRelease::NotHeld,
+        }
     }
 
     /// Who has waited longest, and until when they have a place; drops who has none any more.

@@ -11,7 +11,8 @@ use super::cache::millis;
 use super::calls::{Called, Calls};
 use super::commander::{Commander, Effect};
 use super::hub::Hub;
-use super::{Limits, reply, script};
+use super::script::{self, Script};
+use super::{Limits, reply};
 use crate::backend::{
     BreakOrder, Hold, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups,
 };
@@ -37,11 +38,22 @@ impl RedisLocks {
             limits,
         }
     }
+
+    /// Runs a script over a lock and the keys beside it: its fence, who waits, until when.
+    async fn eval(&self, script: &Script, key: &StoreKey, arguments: &[&str]) -> Result<Value> {
+        let [fence, queue, places] = ["f", "q", "p"].map(|suffix| key.companion(suffix));
+        let keys = [key.as_str(), &fence, &queue, &places];
+        let arguments: Vec<_> = arguments.iter().map(|text| text.as_bytes()).collect();
+        let effect = Effect::Idempotent;
+        self.commander.eval(script, &keys, &arguments, effect).await
+    }
 }
 
-/// The keys beside a lock: its fence, and who waits.
-fn companions(key: &StoreKey) -> [String; 3] {
-    ["f", "q", "p"].map(|suffix| key.companion(suffix))
+fn released(count: &Value) -> Result<LockRelease> {
+    Ok(match reply::count(count)? {
+        0 => LockRelease::NotHeld,
+        _ => LockRelease::Released,
+    })
 }
 
 fn wakeup_channel(key: &StoreKey) -> StoreKey {
@@ -56,7 +68,6 @@ fn keep(ttl: Duration) -> String {
 #[async_trait]
 impl LockStore for RedisLocks {
     async fn acquire(&self, key: &StoreKey, hold: &Hold<'_>) -> Result<LockTry> {
-        let [fence, queue, places] = companions(key);
         let (ttl, kept) = (millis(hold.ttl), keep(hold.ttl.as_duration()));
         let place = hold.place.map_or_else(|| "0".to_owned(), millis);
         let channel = wakeup_channel(key);
@@ -68,15 +79,7 @@ impl LockStore for RedisLocks {
             &place,
             channel.as_str(),
         ];
-        let reply = self
-            .commander
-            .eval(
-                &script::LOCK_ACQUIRE,
-                &[key.as_str(), &fence, &queue, &places],
-                &arguments.map(str::as_bytes),
-                Effect::Idempotent,
-            )
-            .await?;
+        let reply = self.eval(&script::LOCK_ACQUIRE, key, &arguments).await?;
         let mut fields = reply::list(reply)?.into_iter();
         let mut next = || fields.next().unwrap_or_default();
         match reply::text(next())?.as_str() {
@@ -106,20 +109,15 @@ impl LockStore for RedisLocks {
     }
 
     async fn renew(&self, key: &StoreKey, owner: &str, ttl: Ttl) -> Result<Renewal> {
-        let [fence, _, _] = companions(key);
-        let reply = self
+        let (kept, ttl) = (keep(ttl.as_duration()), millis(ttl));
+        let arguments = [owner, &ttl, &kept].map(str::as_bytes);
+        // These two exist: while a slot moves, keys that do not are not found anywhere.
+        let keys = [key.as_str(), &key.companion("f")];
+        let script = &script::LOCK_RENEW;
+        let renewed = self
             .commander
-            .eval(
-                &script::LOCK_RENEW,
-                &[key.as_str(), &fence],
-                &[
-                    owner.as_bytes(),
-                    millis(ttl).as_bytes(),
-                    keep(ttl.as_duration()).as_bytes(),
-                ],
-                Effect::Idempotent,
-            )
-            .await?;
+            .eval(script, &keys, &arguments, Effect::Idempotent);
+        let reply = renewed.await?;
         Ok(match reply {
             Value::Nil => Renewal::NotHeld,
             fence => Renewal::Renewed {
@@ -129,35 +127,13 @@ impl LockStore for RedisLocks {
     }
 
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease> {
-        let [fence, queue, places] = companions(key);
-        let reply = self
-            .commander
-            .eval(
-                &script::LOCK_RELEASE,
-                &[key.as_str(), &fence, &queue, &places],
-                &[
-                    owner.as_bytes(),
-                    wakeup_channel(key).as_str().as_bytes(),
-                    keep(Duration::ZERO).as_bytes(),
-                ],
-                Effect::Idempotent,
-            )
-            .await?;
-        Ok(match reply::count(&reply)? {
-            0 => LockRelease::NotHeld,
-            _ => LockRelease::Released,
-        })
+        let (channel, kept) = (wakeup_channel(key), keep(Duration::ZERO));
+        let arguments = [owner, channel.as_str(), &kept];
+        released(&self.eval(&script::LOCK_RELEASE, key, &arguments).await?)
     }
 
     async fn inspect(&self, key: &StoreKey) -> Result<LockView> {
-        let [fence, queue, places] = companions(key);
-        let keys = [key.as_str(), &fence, &queue, &places];
-        // Before the first who waits has come there is nothing to read of the last two.
-        let script = &script::LOCK_INSPECT;
-        let reply = self
-            .commander
-            .eval(script, &keys, &[], Effect::Read)
-            .await?;
+        let reply = self.eval(&script::LOCK_INSPECT, key, &[]).await?;
         let [owner, left, holder, fence, held_for, waiting, ago, by, why] = reply::fields(reply)?;
         let owner = match owner {
             Value::Nil => None,
@@ -179,22 +155,9 @@ impl LockStore for RedisLocks {
     }
 
     async fn break_hold(&self, key: &StoreKey, order: &BreakOrder<'_>) -> Result<LockRelease> {
-        let [fence, queue, places] = companions(key);
         let (channel, kept) = (wakeup_channel(key), keep(Duration::ZERO));
         let arguments = [order.owner, channel.as_str(), &kept, order.by, order.reason];
-        let reply = self
-            .commander
-            .eval(
-                &script::LOCK_BREAK,
-                &[key.as_str(), &fence, &queue, &places],
-                &arguments.map(str::as_bytes),
-                Effect::Idempotent,
-            )
-            .await?;
-        Ok(match reply::count(&reply)? {
-            0 => LockRelease::NotHeld,
-            _ => LockRelease::Released,
-        })
+        released(&self.eval(&script::LOCK_BREAK, key, &arguments).await?)
     }
 
     async fn wakeups(&self, key: &StoreKey, owner: &str) -> Result<Box<dyn Wakeups>> {

@@ -1,9 +1,8 @@
 //! The scripts: one table, each with the digest that `EVALSHA` takes.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use sha1::{Digest, Sha1};
+use crate::backend::digest::sha1_hex;
 
 /// What several scripts start with, and which.
 const PRELUDES: [(&str, &[&str]); 3] = [
@@ -44,14 +43,10 @@ impl Script {
         let mut parts: Vec<_> = preludes.map(|(prelude, _)| *prelude).collect();
         parts.push(source);
         let source = parts.concat();
-        let mut digest = String::with_capacity(40);
-        for byte in Sha1::digest(source.as_bytes()) {
-            write!(digest, "{byte:02x}").expect("invariant: a String takes text");
-        }
         Self {
             name,
+            digest: sha1_hex(source.as_bytes()),
             source,
-            digest,
         }
     }
 }

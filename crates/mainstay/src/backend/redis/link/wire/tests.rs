@@ -127,17 +127,22 @@ async fn a_reply_that_nobody_has_asked_for_ends_the_connection() {
     assert_eq!(wire.call(&echo(1)).await, Err(Ended::BeforeSending));
 }
 
+/// Calls that are each as large as all that may be unsent.
+fn four_large(wire: &Wire) -> (Cmd, Vec<JoinHandle<Result<Value, Ended>>>) {
+    let mut large = redis::cmd("SET");
+    large.arg("key").arg(vec![b'x'; MOST_UNSENT]);
+    let call = || {
+        let (wire, large) = (wire.clone(), large.clone());
+        tokio::spawn(async move { wire.call(&large).await })
+    };
+    let calls = (0..4).map(|_| call()).collect();
+    (large, calls)
+}
+
 #[tokio::test]
 async fn callers_wait_while_too_much_is_unsent_and_end_with_the_connection() {
     let (wire, server, _driver, _) = wire();
-    let mut large = redis::cmd("SET");
-    large.arg("key").arg(vec![b'x'; MOST_UNSENT]);
-    let calls: Vec<_> = (0..4)
-        .map(|_| {
-            let (wire, large) = (wire.clone(), large.clone());
-            tokio::spawn(async move { wire.call(&large).await })
-        })
-        .collect();
+    let (_, calls) = four_large(&wire);
     // The server reads nothing: one is being sent, one waits in the buffer, two for room.
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -154,14 +159,7 @@ async fn callers_wait_while_too_much_is_unsent_and_end_with_the_connection() {
 #[tokio::test]
 async fn callers_wait_for_room_and_get_it() {
     let (wire, mut server, _driver, _) = wire();
-    let mut large = redis::cmd("SET");
-    large.arg("key").arg(vec![b'x'; MOST_UNSENT]);
-    let calls: Vec<_> = (0..4)
-        .map(|_| {
-            let (wire, large) = (wire.clone(), large.clone());
-            tokio::spawn(async move { wire.call(&large).await })
-        })
-        .collect();
+    let (large, calls) = four_large(&wire);
     for _ in 0..4 {
         arrive(&mut server, &[&large]).await;
         server.write_all(b"+OK\r\n").await.unwrap();
