@@ -37,7 +37,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         };
         let section = Arc::downgrade(self);
         let clock = Arc::clone(&self.clock);
-        let (text, seen) = (Box::<str>::from(text), hit.identity.clone());
+        let (text, seen) = (Box::<str>::from(text), hit.identity.get());
         self.start_chore(async move {
             let _permit = permit;
             clock.sleep_until(clock.now().after(bound)).await;
@@ -54,7 +54,7 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             }
             clock.sleep_until(clock.now().after(bound)).await;
             let served = section.near(&text).map(|(resident, _)| resident);
-            if served.is_some_and(|resident| resident.identity == seen) {
+            if served.is_some_and(|resident| resident.identity.get() == seen) {
                 section.counters.add(Count::Incoherent);
                 tracing::error!(cache = %section.name, "near cache serves what the store has not");
             }
@@ -83,8 +83,8 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
         if let Some(tags) = &self.tags {
             tags.prolong(&resident.tags, kept).await?;
         }
-        let (key, seen) = (self.key(text), &resident.identity);
-        self.store.touch(&key, seen, store_ttl(kept)?).await?;
+        let (key, seen) = (self.key(text), resident.identity.get());
+        self.store.touch(&key, &seen, store_ttl(kept)?).await?;
         Ok(())
     }
 

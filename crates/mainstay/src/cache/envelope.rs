@@ -163,6 +163,22 @@ pub(super) fn identity(bytes: &Bytes, is_sealed: bool) -> Bytes {
     }
 }
 
+/// The identity of an entry in the process.
+pub(super) enum Identity {
+    Known(Bytes),
+    /// Of these bytes, for who asks: most who read a value do not.
+    Of(Bytes),
+}
+
+impl Identity {
+    pub(super) fn get(&self) -> Bytes {
+        match self {
+            Self::Known(identity) => identity.clone(),
+            Self::Of(bytes) => identity(bytes, false),
+        }
+    }
+}
+
 fn tagged(rest: &mut &[u8]) -> Option<Tagged> {
     let length = rest.try_get_u16().ok()?;
     let (tag, after) = rest.split_at_checked(length.into())?;

@@ -234,7 +234,7 @@ async fn claim<T: Clone + Send + Sync + 'static>(
                         if is_fresh && start.absence.accepts(&found) {
                             return Claim::Found(found);
                         }
-                        attempt.seen = found.identity.clone();
+                        attempt.seen = found.identity.get();
                     }
                     Ok(Found::Nothing(nothing)) if !nothing.is_newer => {
                         attempt.seen = nothing.seen;

@@ -36,17 +36,18 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
             if self.with_current_mark(text, sent).is_none()
                 && let Boarding::Pilot(landing) = values.board(text, changes)
             {
-                landings.push((index, *text, landing));
+                landings.push((index, landing));
             }
         }
-        let keys: Vec<_> = landings.iter().map(|(_, text, _)| self.key(text)).collect();
+        let boarded = landings.iter().filter_map(|(index, _)| all.get(*index));
+        let keys: Vec<_> = boarded.cloned().collect();
         let sightings = match settled {
             Ok(()) => self.store.sight_many(&keys).await,
             Err(error) => Err(error),
         };
         let mut sightings = sightings.map(Vec::into_iter);
         // Together: tags that are not known are asked for in the same round trip.
-        let landing = landings.into_iter().map(|(index, _, landing)| {
+        let landing = landings.into_iter().map(|(index, landing)| {
             let sighting = match &mut sightings {
                 Ok(sightings) => Ok(sightings.next().map(|s| (s.stored, s.mark))),
                 Err(error) => Err(error.clone()),

@@ -251,7 +251,7 @@ impl<T: Clone + Send + Sync + 'static> Desk<T> {
 /// What a load is to replace.
 pub(super) fn seen<T>(resident: &Resident<T>) -> Nothing {
     Nothing {
-        seen: resident.identity.clone(),
+        seen: resident.identity.get(),
         is_newer: false,
     }
 }

@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::envelope::{Header, Tagged};
+use super::envelope::{Header, Identity, Tagged};
 use super::policy::Policy;
 use super::table::Weigh;
 use crate::backend::Mark;
@@ -15,8 +13,8 @@ use crate::clock::Moment;
 pub(super) struct Resident<T> {
     /// `None` in an entry that says that there is no value.
     pub(super) value: Option<T>,
-    /// How its bytes begin in the store.
-    pub(super) identity: Bytes,
+    /// Tells it from any other under its key.
+    pub(super) identity: Identity,
     pub(super) tags: Box<[Tagged]>,
     marks: Marks,
     /// The number of tag changes up to which its tags were found to be valid.
@@ -143,7 +141,7 @@ impl Times {
 impl<T> Resident<T> {
     pub(super) fn new(
         value: Option<T>,
-        identity: Bytes,
+        identity: Identity,
         tags: Box<[Tagged]>,
         times: Times,
         bytes: usize,

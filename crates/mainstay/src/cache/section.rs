@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::counters::{Count, Counters};
 use super::entries::{Entries, Found, Nothing, Read};
-use super::envelope::{Envelope, Header, identity, outlives_its_ttl};
+use super::envelope::{Envelope, Header, Identity, identity, outlives_its_ttl};
 use super::near::Near;
 use super::policy::{Layout, Policy};
 use super::resident::{Resident, Times};
@@ -263,13 +263,11 @@ impl<T: Clone + Send + Sync + 'static> Section<T> {
                 is_newer,
             }))
         };
-        let seen = |mark: Option<&Mark>| {
-            let seen = self.identity(&stored.bytes);
-            match mark {
-                // What stays in the process does not keep all of the bytes.
-                Some(_) => Bytes::copy_from_slice(&seen),
-                None => seen,
-            }
+        let seen = |mark: Option<&Mark>| match mark {
+            // What stays in the process does not keep all of the bytes.
+            Some(_) => Identity::Known(Bytes::copy_from_slice(&self.identity(&stored.bytes))),
+            None if self.is_sealed() => Identity::Known(self.identity(&stored.bytes)),
+            None => Identity::Of(stored.bytes.clone()),
         };
         if let Layout::Plain(_) = self.policy.layout {
             return match self.decode(&stored.bytes) {
