@@ -184,8 +184,8 @@ impl<T, C> CacheBuilder<T, C> {
     /// that cache by `SET user:7 json EX 300`.
     ///
     /// Their writes and deletions are heard of as those of mainstay, and what they write while a
-    /// value is loaded stays. There is no room for tags,
-    /// stale windows, compression, a schema, and known misses.
+    /// value is loaded stays. There is no room for tags, stale windows, compression, a schema, and
+    /// known misses.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -91,7 +91,7 @@ enum Claim<T> {
     Failed(String),
 }
 
-/// The right to load an entry, and how the bytes begin that it is to replace.
+/// The right to load an entry, and what was seen of the one that it is to replace.
 struct Leased {
     lease: Lease,
     over: Bytes,

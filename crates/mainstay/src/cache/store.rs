@@ -74,8 +74,8 @@ pub(super) struct Making<'a> {
     /// What no tag may have passed; none in a plain layout.
     pub(super) watermark: Option<u64>,
     pub(super) load_time: Duration,
-    /// How the bytes begin that it is to replace, if that is known. In a plain layout others write
-    /// without leases: what they have written meanwhile stays.
+    /// What was seen of the entry that it is to replace, if that is known. In a plain layout others
+    /// write without leases: what they have written meanwhile stays.
     pub(super) over: Option<&'a [u8]>,
 }
 

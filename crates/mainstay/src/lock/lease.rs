@@ -62,7 +62,8 @@ impl fmt::Debug for LockLease {
 pub enum Release {
     /// It was the caller's and is free.
     Released,
-    /// It was not the caller's any more; nothing changed.
+    /// It was not the caller's any more; nothing changed. So is answered, too, who repeats a call
+    /// that has released the lock, once another has had and released it.
     NotHeld,
 }
 

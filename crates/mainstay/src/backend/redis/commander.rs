@@ -219,7 +219,11 @@ impl Commander {
             {
                 metrics::counter!("mainstay_backend_errors_total").increment(1);
                 // An attempt before may have been executed, whatever became of the last.
-                let failure = if was_lost { failure.or_lost() } else { failure };
+                let failure = if was_lost && effect != Effect::Read {
+                    failure.or_lost()
+                } else {
+                    failure
+                };
                 return Err(failure.into_error(effect == Effect::Read));
             }
             metrics::counter!("mainstay_backend_retries_total").increment(1);
