@@ -13,6 +13,7 @@ pub mod entries;
 pub mod health;
 pub mod limit;
 pub mod lock;
+pub mod lock_kinds;
 pub mod near;
 pub mod session;
 pub mod stale;
@@ -156,6 +157,20 @@ macro_rules! behaviours {
                 a_token_that_is_no_token_is_refused
                 what_is_held_can_be_seen
                 a_forced_release_ends_what_was_seen_and_nothing_else
+            }
+            lock_kinds {
+                a_semaphore_lets_in_as_many_as_it_has_units
+                many_units_are_taken_at_once_or_not_at_all
+                who_wants_many_units_is_not_overtaken_by_who_wants_few
+                a_shared_hold_is_renewed_and_seen_and_can_be_broken
+                readers_share_and_a_writer_is_alone
+                a_writer_who_waits_is_not_starved_and_readers_follow_together
+                several_locks_are_taken_all_or_none
+                sets_that_overlap_never_wait_for_each_other
+                one_candidate_leads_until_it_resigns_or_is_lost
+                a_latch_opens_when_all_have_arrived
+                a_smaller_fence_never_replaces_a_guarded_value
+                work_under_a_lock_ends_with_the_lock
             }
             health {
                 a_probe_names_the_server

@@ -1,7 +1,9 @@
 //! Runs of `mainstay-worker`, a process of its own.
 
 use std::process::Stdio;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -49,6 +51,25 @@ impl Worker {
     /// Starts `mainstay-worker lock`, which prints two lines for each section.
     pub(crate) fn lock(url: &str, name: &str, sections: u32) -> Self {
         Self::start(&["lock", url, name, &sections.to_string()])
+    }
+
+    /// Starts `mainstay-worker share` and waits until it holds one unit of a semaphore.
+    pub(crate) async fn share(url: &str, name: &str, units: u32) -> Self {
+        let mut worker = Self::start(&["share", url, name, &units.to_string()]);
+        worker.answer().await;
+        worker
+    }
+
+    /// Starts `mainstay-worker holder`, which takes a lock and writes a guarded value when asked.
+    pub(crate) fn holder(url: &str, name: &str, ttl: Duration) -> Self {
+        Self::start(&["holder", url, name, &ttl.as_millis().to_string()])
+    }
+
+    /// Suspends the process, or wakes it up.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.and_then(Pid::from_raw).expect("it runs");
+        kill_process(pid, signal).unwrap();
     }
 
     fn start(arguments: &[&str]) -> Self {

@@ -1,6 +1,7 @@
 //! Contract of the lock store.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,33 +10,37 @@ use crate::error::Result;
 use crate::key::StoreKey;
 use crate::ttl::Ttl;
 
-/// Keeps leases on names.
+/// Keeps leases on names, or on parts of them.
 ///
 /// # Behaviour
-/// - At most one owner holds a name at a time by the store's clock.
+/// - A name is given out whole, or in units to several: never more at a time, by the store's clock,
+///   than the [`Claim`] of whoever comes last allows.
 /// - Every new holder gets a fence above all earlier ones of that name. A fence is at least the
 ///   store's clock in microseconds, so it keeps rising after the store has lost its data, unless
 ///   the clock steps back by more than the outage.
 /// - `acquire` by the holder extends the lease and answers the same fence, so a lost reply is
-///   safe to ask for again; `release` by the last released owner answers `Released` again.
+///   safe to ask for again; `release` by one of the last [`REMEMBERED`] released owners answers
+///   `Released` again.
 /// - Who asks with a place gets one behind all others, and keeps it by asking again before it ends.
-///   A free name goes to whoever has waited longest; nobody else is given it, with a place or
-///   without. A place that was not kept up is dropped by whoever looks next.
-/// - `release` and the end of a place call whoever comes next, once.
+///   What is free goes to whoever has waited longest, and to nobody else before, however little
+///   they want. A place that was not kept up is dropped by whoever looks next.
+/// - `release`, the end of a place, and an acquisition that leaves something call whoever comes
+///   next, once.
 /// - A plain value that another program set under the name (`SET lock:name token NX PX ttl`)
 ///   counts as held, and keeps that program out while we hold the name.
 #[async_trait]
 pub trait LockStore: Send + Sync {
-    /// Takes the name if it is free and nobody waits longer for it.
+    /// Takes what is claimed if it is free and nobody waits longer.
     async fn acquire(&self, key: &StoreKey, hold: &Hold<'_>) -> Result<LockTry>;
 
-    /// Extends the holder's lease; never takes a free name.
-    async fn renew(&self, key: &StoreKey, owner: &str, ttl: Ttl) -> Result<Renewal>;
+    /// Extends leases, with few calls for many; never takes what is free. One answer each, in
+    /// their order.
+    async fn renew(&self, leases: &[LockLease<'_>]) -> Vec<Result<Renewal>>;
 
     /// Ends the holder's lease, or gives up its place, and calls who comes next.
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease>;
 
-    /// Who holds the name, and how many wait.
+    /// Who holds the name, whose lease ends first coming first, and how many wait.
     async fn inspect(&self, key: &StoreKey) -> Result<LockView>;
 
     /// Frees the name if it is held by that owner, notes who did and why, and calls who comes next.
@@ -49,10 +54,33 @@ pub trait LockStore: Send + Sync {
     fn wakeups_at_hand(&self, key: &StoreKey, owner: &str) -> Option<Box<dyn Wakeups>>;
 }
 
+/// How many released owners a name remembers.
+pub const REMEMBERED: usize = 8;
+
+/// How much of a name somebody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// This many units.
+    pub units: NonZeroU32,
+    /// Of so many as may be held at once by all.
+    pub of: NonZeroU32,
+}
+
+impl Claim {
+    /// All of it.
+    pub const WHOLE: Self = Self {
+        units: NonZeroU32::MIN,
+        of: NonZeroU32::MIN,
+    };
+}
+
 /// What an acquisition writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Hold<'a> {
-    /// Random text that is new for each acquisition.
+    /// How much is wanted.
+    pub claim: Claim,
+    /// Random text that is new for each acquisition; its units and a dot come first, unless the
+    /// claim is of the [whole](Claim::WHOLE).
     pub owner: &'a str,
     /// How long the lease lasts unless it is renewed.
     pub ttl: Ttl,
@@ -84,6 +112,17 @@ pub enum LockTry {
     },
 }
 
+/// A lease that is to be extended.
+#[derive(Debug, Clone, Copy)]
+pub struct LockLease<'a> {
+    /// Of this name.
+    pub key: &'a StoreKey,
+    /// Whose it is.
+    pub owner: &'a str,
+    /// For how long from now.
+    pub ttl: Ttl,
+}
+
 /// Answer of [`LockStore::renew`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -111,8 +150,20 @@ pub enum LockRelease {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockView {
-    /// The owner's token, if the name is held.
-    pub owner: Option<String>,
+    /// Who holds the name, or units of it.
+    pub holders: Vec<HolderView>,
+    /// How many wait.
+    pub waiting: u64,
+    /// The last time that it was freed for a holder: how long ago, by whom, why.
+    pub broken: Option<(Duration, String, String)>,
+}
+
+/// One who holds a name, or units of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HolderView {
+    /// The owner's token.
+    pub owner: String,
     /// Until the lease ends; `None` for a foreign value without an end.
     pub left: Option<Duration>,
     /// Who holds it, as the holder said; empty for a foreign value.
@@ -121,10 +172,6 @@ pub struct LockView {
     pub fence: Option<u64>,
     /// Since when it is held.
     pub held_for: Option<Duration>,
-    /// How many wait.
-    pub waiting: u64,
-    /// The last time that it was freed for a holder: how long ago, by whom, why.
-    pub broken: Option<(Duration, String, String)>,
 }
 
 /// What [`LockStore::break_hold`] is to do.

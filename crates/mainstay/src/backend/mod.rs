@@ -9,7 +9,9 @@ mod channel;
 mod coherence;
 mod debts;
 pub(crate) mod digest;
+mod fenced;
 mod health;
+mod latch;
 mod limit;
 mod lock;
 mod session;
@@ -29,9 +31,14 @@ pub(crate) use cache::{fingerprint, is_seen};
 pub use channel::{ChannelStore, Delivery, GapReason, Subscription};
 pub use coherence::{Lane, Mark, Watcher, Watchers};
 pub(crate) use debts::{Debts, Owed, is_unsent};
+pub use fenced::{FencedSet, FencedStore};
 pub use health::{Health, HealthReport, Status};
+pub use latch::{Arrival, LatchStore};
 pub use limit::{Demand, LimitStore, Take, Window};
-pub use lock::{BreakOrder, Hold, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups};
+pub use lock::{
+    BreakOrder, Claim, Hold, HolderView, LockLease, LockRelease, LockStore, LockTry, LockView,
+    REMEMBERED, Renewal, Wakeups,
+};
 pub use session::{
     ListedSession, NewSession, SessionKeys, SessionRecord, SessionStore, StoredSession,
 };
@@ -62,5 +69,9 @@ pub(crate) struct Stores {
     pub(crate) channels: Arc<dyn ChannelStore>,
     pub(crate) limits: Arc<dyn LimitStore>,
     pub(crate) locks: Arc<dyn LockStore>,
+    /// The same for what several may hold.
+    pub(crate) shares: Arc<dyn LockStore>,
+    pub(crate) latches: Arc<dyn LatchStore>,
+    pub(crate) fenced: Arc<dyn FencedStore>,
     pub(crate) health: Arc<dyn Health>,
 }

@@ -40,7 +40,6 @@ impl Turns {
     }
 
     /// It may be anybody's turn: something was not heard.
-    #[cfg(feature = "redis")]
     pub(crate) fn call_all(&self, key: &StoreKey) {
         for call in lock(&self.0).get(key).into_iter().flat_map(HashMap::values) {
             call.notify_one();

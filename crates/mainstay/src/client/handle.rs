@@ -1,6 +1,7 @@
 //! The handle that everything else is made from.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use crate::cache::CacheBuilder;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::key::{Keyspace, Name};
-use crate::lock::LockBuilder;
+use crate::lock::{
+    ElectionBuilder, FencedValueBuilder, Keeper, LatchBuilder, LockBuilder, LockSetBuilder,
+    ReadWriteLockBuilder, SemaphoreBuilder, Terms,
+};
 use crate::pubsub::{ChannelBuilder, Subscriber};
 use crate::ratelimit::{Limiter, Policy};
 use crate::session::SessionsBuilder;
@@ -36,6 +40,8 @@ pub struct Mainstay(Arc<Inner>);
 
 struct Inner {
     stores: Stores,
+    locks: Arc<Keeper>,
+    shares: Arc<Keeper>,
     keyspace: Keyspace,
     clock: Arc<dyn Clock>,
     command_timeout: Duration,
@@ -50,7 +56,10 @@ impl Mainstay {
         command_timeout: Duration,
         backend: &'static str,
     ) -> Self {
+        let keeper = |store| Keeper::new(Arc::clone(store), Arc::clone(&clock));
         Self(Arc::new(Inner {
+            locks: keeper(&stores.locks),
+            shares: keeper(&stores.shares),
             stores,
             keyspace,
             clock,
@@ -173,13 +182,51 @@ impl Mainstay {
 
     /// Starts to define a lock; locks of one name exclude each other.
     pub fn lock(&self, name: &str) -> LockBuilder {
-        LockBuilder::new(
-            Arc::clone(&self.0.stores.locks),
-            self.0.keyspace.clone(),
-            Arc::clone(&self.0.clock),
-            self.0.command_timeout,
+        LockBuilder::new(self.terms(&self.0.locks), name)
+    }
+
+    /// Starts the definition of a semaphore of so many units.
+    pub fn semaphore(&self, name: &str, units: NonZeroU32) -> SemaphoreBuilder {
+        SemaphoreBuilder::new(self.terms(&self.0.shares), name, units)
+    }
+
+    /// Starts the definition of a lock for many readers or one writer.
+    pub fn read_write_lock(&self, name: &str) -> ReadWriteLockBuilder {
+        ReadWriteLockBuilder::new(self.terms(&self.0.shares), name)
+    }
+
+    /// Starts the definition of several locks that are taken all or none.
+    pub fn locks<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> LockSetBuilder {
+        let names = names.into_iter().map(Into::into).collect();
+        LockSetBuilder::new(self.terms(&self.0.locks), names)
+    }
+
+    /// Starts the definition of an election of one leader.
+    pub fn election(&self, name: &str) -> ElectionBuilder {
+        ElectionBuilder::new(self.terms(&self.0.locks), name)
+    }
+
+    /// Starts the definition of a latch that opens when so many have arrived.
+    pub fn latch(&self, name: &str, count: NonZeroU32) -> LatchBuilder {
+        let inner = &*self.0;
+        let (store, clock) = (Arc::clone(&inner.stores.latches), Arc::clone(&inner.clock));
+        LatchBuilder::new(store, clock, inner.keyspace.clone(), name, count)
+    }
+
+    /// Starts the definition of a value that only the latest holder of a lock may write.
+    pub fn fenced_value(&self, name: &str) -> FencedValueBuilder {
+        let inner = &*self.0;
+        FencedValueBuilder::new(
+            Arc::clone(&inner.stores.fenced),
+            inner.keyspace.clone(),
             name,
         )
+    }
+
+    fn terms(&self, keeper: &Arc<Keeper>) -> Terms {
+        let inner = &*self.0;
+        let keeper = Arc::clone(keeper);
+        Terms::new(keeper, inner.keyspace.clone(), inner.command_timeout)
     }
 
     /// Asks the backend now whether it answers, and what endangers data.

@@ -110,6 +110,22 @@ impl Keyspace {
         self.key(format_args!("lock:{name}"))
     }
 
+    pub(crate) fn semaphore(&self, name: &Name) -> StoreKey {
+        self.key(format_args!("semaphore:{name}"))
+    }
+
+    pub(crate) fn read_write_lock(&self, name: &Name) -> StoreKey {
+        self.key(format_args!("rwlock:{name}"))
+    }
+
+    pub(crate) fn latch(&self, name: &Name) -> StoreKey {
+        self.key(format_args!("latch:{name}"))
+    }
+
+    pub(crate) fn fenced(&self, name: &Name) -> StoreKey {
+        self.key(format_args!("fenced:{name}"))
+    }
+
     /// A channel carries its plain name, so that any client's `SUBSCRIBE name` hears it.
     pub(crate) fn channel(&self, name: &Name) -> StoreKey {
         self.key(format_args!("{name}"))

@@ -60,6 +60,7 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
         let sent = clock.now();
         orphan.may_hold();
         let hold = Hold {
+            claim: lock.claim,
             owner: orphan.owner(),
             ttl: lock.ttl,
             holder: &lock.holder,
@@ -72,7 +73,7 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
                     count_acquired(lock);
                     return Ok(Attempt::Taken(Taken {
                         owner: orphan.into_owner(),
-                        fence: Fence::new(fence),
+                        fence: Fence::from(fence),
                         deadline,
                     }));
                 }

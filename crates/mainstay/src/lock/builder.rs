@@ -6,48 +6,79 @@ use std::time::Duration;
 
 use super::handle::{Lock, Shared};
 use super::holder;
-use crate::backend::LockStore;
-use crate::clock::Clock;
+use super::keeper::Keeper;
+use crate::backend::Claim;
 use crate::error::{Error, Result};
-use crate::key::{Keyspace, Name};
+use crate::key::{Keyspace, Name, StoreKey};
 use crate::ttl::Ttl;
 
 /// Defines a [`Lock`]; made by [`Mainstay::lock`](crate::Mainstay::lock).
 #[must_use]
 pub struct LockBuilder {
-    store: Arc<dyn LockStore>,
-    keyspace: Keyspace,
-    clock: Arc<dyn Clock>,
-    command_timeout: Duration,
+    terms: Terms,
     name: String,
-    ttl: Duration,
 }
 
-impl LockBuilder {
+/// What all kinds of locks have in common.
+pub(crate) struct Terms {
+    keeper: Arc<Keeper>,
+    pub(super) keyspace: Keyspace,
+    command_timeout: Duration,
+    pub(super) ttl: Duration,
+}
+
+impl Terms {
     const TTL_MIN: Duration = Duration::from_millis(100);
     const TTL_MAX: Duration = Duration::from_hours(24);
 
-    pub(crate) fn new(
-        store: Arc<dyn LockStore>,
-        keyspace: Keyspace,
-        clock: Arc<dyn Clock>,
-        command_timeout: Duration,
-        name: &str,
-    ) -> Self {
+    pub(crate) fn new(keeper: Arc<Keeper>, keyspace: Keyspace, command_timeout: Duration) -> Self {
         Self {
-            store,
+            keeper,
             keyspace,
-            clock,
             command_timeout,
-            name: name.to_owned(),
             ttl: Duration::from_secs(30),
+        }
+    }
+
+    pub(super) fn shared(&self, name: Name, key: StoreKey, claim: Claim) -> Result<Shared> {
+        if self.ttl < Self::TTL_MIN || self.ttl > Self::TTL_MAX {
+            return Err(Error::invalid(
+                "ttl of a lock must be between 100 ms and 24 h",
+            ));
+        }
+        Ok(Shared {
+            key,
+            name,
+            ttl: Ttl::new(self.ttl)?,
+            claim,
+            store: Arc::clone(&self.keeper.store),
+            clock: Arc::clone(&self.keeper.clock),
+            keeper: Arc::clone(&self.keeper),
+            command_timeout: self.command_timeout,
+            holder: holder::name(),
+        })
+    }
+
+    pub(super) fn lock(&self, name: &str) -> Result<Lock> {
+        let name = Name::new(name)?;
+        let key = self.keyspace.lock(&name);
+        Ok(Lock::new(self.shared(name, key, Claim::WHOLE)?))
+    }
+}
+
+impl LockBuilder {
+    pub(crate) fn new(terms: Terms, name: &str) -> Self {
+        Self {
+            terms,
+            name: name.to_owned(),
         }
     }
 
     /// How long a lease lasts unless it is renewed, and so how long a crashed holder keeps
     /// others out; 100 ms to 24 h, default 30 s.
-    pub fn ttl(self, ttl: Duration) -> Self {
-        Self { ttl, ..self }
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.terms.ttl = ttl;
+        self
     }
 
     /// Checks the definition.
@@ -56,21 +87,7 @@ impl LockBuilder {
     /// [`Invalid`](crate::ErrorKind::Invalid) when the name is no [`Name`] or the ttl is out of
     /// its range.
     pub fn build(self) -> Result<Lock> {
-        let name = Name::new(&self.name)?;
-        if self.ttl < Self::TTL_MIN || self.ttl > Self::TTL_MAX {
-            return Err(Error::invalid(
-                "ttl of a lock must be between 100 ms and 24 h",
-            ));
-        }
-        Ok(Lock::new(Shared {
-            key: self.keyspace.lock(&name),
-            name,
-            ttl: Ttl::new(self.ttl)?,
-            store: self.store,
-            clock: self.clock,
-            command_timeout: self.command_timeout,
-            holder: holder::name(),
-        }))
+        self.terms.lock(&self.name)
     }
 }
 
@@ -78,7 +95,7 @@ impl fmt::Debug for LockBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockBuilder")
             .field("name", &self.name)
-            .field("ttl", &self.ttl)
+            .field("ttl", &self.terms.ttl)
             .finish_non_exhaustive()
     }
 }

@@ -23,11 +23,14 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(u64);
 
-impl Fence {
-    pub(super) fn new(fence: u64) -> Self {
+impl From<u64> for Fence {
+    /// A fence that came as a number, with a request or out of a database.
+    fn from(fence: u64) -> Self {
         Self(fence)
     }
+}
 
+impl Fence {
     /// The number, to send along with a write.
     pub fn get(self) -> u64 {
         self.0

@@ -1,21 +1,19 @@
-//! A held lock that renews itself.
+//! A held lock that is renewed.
 
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-
 use super::attempt::Taken;
 use super::handle::Shared;
+use super::keeper::Keeping;
 use super::orphan;
-use super::renewal::{self, Tenure};
+use super::watch::{LockLost, LockWatch};
 use super::{Fence, Release};
 use crate::clock::Moment;
 use crate::error::Result;
 use crate::key::Name;
 
-/// A held lock; renewed by a task every third of the ttl, released when dropped.
+/// A held lock, or units of a semaphore; renewed every third of the ttl, released when dropped.
 ///
 /// The lock is lost when the store says that it is another's, and at the
 /// [`deadline`](Self::deadline) even if the store says nothing. Work should stop then: race it
@@ -25,54 +23,35 @@ use crate::key::Name;
 pub struct LockGuard {
     lock: Arc<Shared>,
     owner: String,
-    fence: Fence,
-    tenure: watch::Receiver<Tenure>,
-    renewal: JoinHandle<()>,
-    duty: Duty,
-}
-
-/// What a drop has to do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Duty {
-    Release,
-    Nothing,
-}
-
-/// The lock is not the guard's any more.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("lock {name} is lost")]
-#[non_exhaustive]
-pub struct LockLost {
-    /// The lock's name.
-    pub name: Name,
+    watch: LockWatch,
+    keeping: Option<Keeping>,
 }
 
 impl LockGuard {
     pub(super) fn start(lock: Arc<Shared>, taken: Taken) -> Self {
-        let (sender, tenure) = watch::channel(Tenure {
-            deadline: taken.deadline,
-            lost: false,
-        });
-        let renewal = renewal::keep(Arc::clone(&lock), taken.owner.clone(), sender);
+        let (keeping, tenure) = lock.keeper.keep(&lock, &taken);
         Self {
+            watch: LockWatch::new(Arc::clone(&lock), taken.fence, tenure),
             lock,
             owner: taken.owner,
-            fence: taken.fence,
-            tenure,
-            renewal: tokio::spawn(renewal),
-            duty: Duty::Release,
+            keeping: Some(keeping),
         }
+    }
+
+    /// The lock's name.
+    pub fn name(&self) -> &Name {
+        self.watch.name()
     }
 
     /// The number to send with every write.
     pub fn fence(&self) -> Fence {
-        self.fence
+        self.watch.fence()
     }
 
     /// When the lock is lost unless it is renewed before: the ttl after the last renewal was
     /// sent, less 1 % and 2 ms.
     pub fn deadline(&self) -> Moment {
-        self.tenure.borrow().deadline
+        self.watch.deadline()
     }
 
     /// Ok while the lock is held.
@@ -80,18 +59,12 @@ impl LockGuard {
     /// # Errors
     /// [`LockLost`] when it is not.
     pub fn check(&self) -> Result<(), LockLost> {
-        if self.is_lost() {
-            return Err(LockLost {
-                name: self.lock.name.clone(),
-            });
-        }
-        Ok(())
+        self.watch.check()
     }
 
     /// Whether the lock is lost.
     pub fn is_lost(&self) -> bool {
-        let tenure = *self.tenure.borrow();
-        tenure.lost || self.lock.clock.now() >= tenure.deadline
+        self.watch.is_lost()
     }
 
     /// Completes when the lock is lost. Cancel safe.
@@ -114,17 +87,12 @@ impl LockGuard {
     /// # }
     /// ```
     pub async fn lost(&self) {
-        let mut tenure = self.tenure.clone();
-        loop {
-            let now = *tenure.borrow_and_update();
-            if now.lost || self.lock.clock.now() >= now.deadline {
-                return;
-            }
-            tokio::select! {
-                Ok(()) = tenure.changed() => {}
-                () = self.lock.clock.sleep_until(now.deadline) => {}
-            }
-        }
+        self.watch.lost().await;
+    }
+
+    /// For others who must know whether the lock is held; it ends with the guard.
+    pub fn watch(&self) -> LockWatch {
+        self.watch.clone()
     }
 
     /// Releases the lock and tells whether it was still held.
@@ -135,18 +103,19 @@ impl LockGuard {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
     /// when the backend does not answer; it is tried once more in the background.
     pub async fn release(mut self) -> Result<Release> {
-        self.renewal.abort();
+        self.keeping = None;
         let released = self.lock.store.release(&self.lock.key, &self.owner).await?;
-        self.duty = Duty::Nothing;
+        self.owner.clear();
         Ok(released.into())
     }
 }
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        self.renewal.abort();
-        if self.duty == Duty::Release {
-            orphan::release(Arc::clone(&self.lock), std::mem::take(&mut self.owner));
+        self.keeping = None;
+        let owner = std::mem::take(&mut self.owner);
+        if !owner.is_empty() {
+            orphan::release(Arc::clone(&self.lock), owner);
         }
     }
 }
@@ -154,9 +123,7 @@ impl Drop for LockGuard {
 impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockGuard")
-            .field("name", &self.lock.name)
-            .field("fence", &self.fence)
-            .field("tenure", &*self.tenure.borrow())
+            .field("watch", &self.watch)
             .finish_non_exhaustive()
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::attempt::{self, Attempt};
 use super::guard::LockGuard;
+use super::keeper::Keeper;
 use super::lease::{self, LeaseAttempt, LockLease, Release};
-use crate::backend::{LockStore, Renewal};
+use crate::backend::{self, Claim, LockStore, Renewal};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::key::{Name, StoreKey};
@@ -20,12 +21,15 @@ use crate::ttl::Ttl;
 pub struct Lock(Arc<Shared>);
 
 /// What a lock, its guards and their tasks share.
+#[derive(Clone)]
 pub(super) struct Shared {
     pub(super) name: Name,
     pub(super) key: StoreKey,
     pub(super) ttl: Ttl,
+    pub(super) claim: Claim,
     pub(super) store: Arc<dyn LockStore>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) keeper: Arc<Keeper>,
     pub(super) command_timeout: Duration,
     pub(super) holder: String,
 }
@@ -51,7 +55,7 @@ impl Lock {
         Self(Arc::new(shared))
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.0
     }
 
@@ -82,12 +86,7 @@ impl Lock {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
     /// when the backend does not answer within the wait and the command timeout.
     pub async fn acquire(&self, wait: Duration) -> Result<Acquire> {
-        Ok(match attempt::run(&self.0, wait).await? {
-            Attempt::Taken(taken) => {
-                Acquire::Acquired(LockGuard::start(Arc::clone(&self.0), taken))
-            }
-            Attempt::Held { left, holder } => Acquire::Held { left, holder },
-        })
+        acquire(&self.0, wait).await
     }
 
     /// As [`acquire`](Self::acquire), for a caller that renews by itself with the lease's token.
@@ -137,7 +136,13 @@ impl Lock {
         lease::check_token(token)?;
         let lock = &*self.0;
         let sent = lock.clock.now();
-        Ok(match lock.store.renew(&lock.key, token, lock.ttl).await? {
+        let lease = backend::LockLease {
+            key: &lock.key,
+            owner: token,
+            ttl: lock.ttl,
+        };
+        let renewed = lock.store.renew(&[lease]).await.pop();
+        Ok(match renewed.unwrap_or(Ok(Renewal::NotHeld))? {
             Renewal::Renewed { fence } => Some(LockLease::new(token, fence, lock.left_since(sent))),
             Renewal::NotHeld => None,
         })
@@ -154,6 +159,14 @@ impl Lock {
         let released = self.0.store.release(&self.0.key, token).await?;
         Ok(released.into())
     }
+}
+
+/// Takes what is claimed, to be renewed while its guard lives.
+pub(super) async fn acquire(lock: &Arc<Shared>, wait: Duration) -> Result<Acquire> {
+    Ok(match attempt::run(lock, wait).await? {
+        Attempt::Taken(taken) => Acquire::Acquired(LockGuard::start(Arc::clone(lock), taken)),
+        Attempt::Held { left, holder } => Acquire::Held { left, holder },
+    })
 }
 
 impl Shared {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use metrics::counter;
 
+use super::handle::Shared;
 use super::{Fence, Lock, Release};
-use crate::backend::BreakOrder;
+use crate::backend::{BreakOrder, HolderView};
 use crate::error::{Error, Result};
 
 /// The longest reason for a forced release, in bytes.
@@ -18,6 +19,19 @@ const LONGEST_REASON: usize = 500;
 pub struct LockInfo {
     /// Who holds it; `None` while it is free.
     pub holding: Option<Holding>,
+    /// How many wait for it.
+    pub waiting: u64,
+    /// The last forced release, if there was one in the last 7 days.
+    pub last_break: Option<LockBreak>,
+}
+
+/// What is known of what several may hold; the answer of
+/// [`Semaphore::inspect`](super::Semaphore::inspect).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShareInfo {
+    /// Who holds units of it, whose lease ends first coming first; the first 1000.
+    pub holdings: Vec<Holding>,
     /// How many wait for it.
     pub waiting: u64,
     /// The last forced release, if there was one in the last 7 days.
@@ -87,20 +101,11 @@ impl Lock {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) when the backend does not answer.
     pub async fn inspect(&self) -> Result<LockInfo> {
-        let view = self.shared().store.inspect(&self.shared().key).await?;
-        let holding = view.owner.map(|token| Holding {
-            holder: view.holder,
-            fence: view.fence.map(Fence::new),
-            left: view.left,
-            held_for: view.held_for,
-            token,
-        });
+        let seen = inspect(self.shared()).await?;
         Ok(LockInfo {
-            holding,
-            waiting: view.waiting,
-            last_break: view
-                .broken
-                .map(|(ago, by, reason)| LockBreak { ago, by, reason }),
+            holding: seen.holdings.into_iter().next(),
+            waiting: seen.waiting,
+            last_break: seen.last_break,
         })
     }
 
@@ -118,29 +123,49 @@ impl Lock {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
     /// when the backend does not answer.
     pub async fn force_release(&self, seen: &Holding, reason: &str) -> Result<Release> {
-        if reason.trim().is_empty() || reason.len() > LONGEST_REASON {
-            return Err(Error::invalid(format!(
-                "reason of a forced release must have 1 to {LONGEST_REASON} bytes"
-            )));
-        }
-        let lock = self.shared();
-        let order = BreakOrder {
-            owner: &seen.token,
-            by: &lock.holder,
-            reason,
-        };
-        let released = lock.store.break_hold(&lock.key, &order).await?.into();
-        if released == Release::Released {
-            tracing::warn!(
-                lock = %lock.name,
-                holder = %seen.holder,
-                fence = seen.fence.map(Fence::get),
-                by = %lock.holder,
-                reason,
-                "lock was force-released"
-            );
-            counter!("mainstay_lock_broken_total", "lock" => lock.name.to_string()).increment(1);
-        }
-        Ok(released)
+        force_release(self.shared(), seen, reason).await
     }
+}
+
+pub(super) async fn inspect(lock: &Shared) -> Result<ShareInfo> {
+    let view = lock.store.inspect(&lock.key).await?;
+    let holding = |seen: HolderView| Holding {
+        holder: seen.holder,
+        fence: seen.fence.map(Fence::from),
+        left: seen.left,
+        held_for: seen.held_for,
+        token: seen.owner,
+    };
+    let broken = |(ago, by, reason)| LockBreak { ago, by, reason };
+    Ok(ShareInfo {
+        holdings: view.holders.into_iter().map(holding).collect(),
+        waiting: view.waiting,
+        last_break: view.broken.map(broken),
+    })
+}
+
+pub(super) async fn force_release(lock: &Shared, seen: &Holding, reason: &str) -> Result<Release> {
+    if reason.trim().is_empty() || reason.len() > LONGEST_REASON {
+        return Err(Error::invalid(format!(
+            "reason of a forced release must have 1 to {LONGEST_REASON} bytes"
+        )));
+    }
+    let order = BreakOrder {
+        owner: &seen.token,
+        by: &lock.holder,
+        reason,
+    };
+    let released = lock.store.break_hold(&lock.key, &order).await?.into();
+    if released == Release::Released {
+        tracing::warn!(
+            lock = %lock.name,
+            holder = %seen.holder,
+            fence = seen.fence.map(Fence::get),
+            by = %lock.holder,
+            reason,
+            "lock was force-released"
+        );
+        counter!("mainstay_lock_broken_total", "lock" => lock.name.to_string()).increment(1);
+    }
+    Ok(released)
 }

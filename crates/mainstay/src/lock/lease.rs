@@ -41,7 +41,7 @@ impl LockLease {
     pub(super) fn new(token: &str, fence: u64, expires_in: Duration) -> Self {
         Self {
             token: token.to_owned(),
-            fence: Fence::new(fence),
+            fence: Fence::from(fence),
             expires_in,
         }
     }
@@ -63,7 +63,7 @@ pub enum Release {
     /// It was the caller's and is free.
     Released,
     /// It was not the caller's any more; nothing changed. So is answered, too, who repeats a call
-    /// that has released the lock, once another has had and released it.
+    /// that has released the lock, once eight others have had and released it.
     NotHeld,
 }
 

@@ -31,26 +31,45 @@
 //!
 //! # Metrics
 //! `mainstay_lock_acquired_total{lock}`, `mainstay_lock_lost_total{lock}`,
-//! `mainstay_lock_broken_total{lock}`.
+//! `mainstay_lock_broken_total{lock}`, `mainstay_lock_held`.
 
 mod attempt;
 mod builder;
+mod election;
 mod fence;
+mod fenced_value;
 mod guard;
 mod handle;
 mod holder;
 mod inspect;
+mod keeper;
+mod latch;
 mod lease;
 mod orphan;
-mod renewal;
+mod read_write;
+mod scope;
+mod semaphore;
+mod several;
 mod validity;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use builder::Terms;
+pub(crate) use keeper::Keeper;
+
 pub use builder::LockBuilder;
+pub use election::{Candidacy, Election, ElectionBuilder, Leadership};
 pub use fence::Fence;
-pub use guard::{LockGuard, LockLost};
+pub use fenced_value::{Fenced, FencedValue, FencedValueBuilder, FencedWrite};
+pub use guard::LockGuard;
 pub use handle::{Acquire, Lock};
-pub use inspect::{Holding, LockBreak, LockInfo};
+pub use inspect::{Holding, LockBreak, LockInfo, ShareInfo};
+pub use latch::{Latch, LatchBuilder, LatchWait};
 pub use lease::{LeaseAttempt, LockLease, Release};
+pub use read_write::{ReadWriteLock, ReadWriteLockBuilder};
+pub use scope::With;
+pub use semaphore::{Semaphore, SemaphoreBuilder};
+pub use several::{AcquireAll, LockSet, LockSetBuilder, LockSetGuard};
+pub use watch::{LockLost, LockWatch};

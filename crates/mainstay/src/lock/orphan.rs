@@ -44,9 +44,10 @@ enum State {
 
 impl Orphan {
     pub(super) fn new(lock: Arc<Shared>) -> Self {
+        let owner = format!("{}.{}", lock.claim.units, crate::random::token());
         Self {
             lock,
-            owner: crate::random::token(),
+            owner,
             state: State::Nothing,
         }
     }

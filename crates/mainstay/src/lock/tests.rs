@@ -7,14 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::{Acquire, Lock, LockBuilder, LockGuard, Release};
+use super::{Acquire, Keeper, Lock, LockBuilder, LockGuard, Release, Terms};
 use crate::backend::{
-    BreakOrder, Hold, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups,
+    BreakOrder, Hold, LockLease, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups,
 };
 use crate::clock::{Clock, ManualClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Keyspace, StoreKey};
-use crate::ttl::Ttl;
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -50,8 +49,9 @@ impl LockStore for Scripted {
         self.answer(call, &self.acquires).await
     }
 
-    async fn renew(&self, _: &StoreKey, _: &str, _: Ttl) -> Result<Renewal> {
-        self.answer(Call::Renew, &self.renewals).await
+    async fn renew(&self, leases: &[LockLease<'_>]) -> Vec<Result<Renewal>> {
+        assert_eq!(leases.len(), 1);
+        vec![self.answer(Call::Renew, &self.renewals).await]
     }
 
     async fn release(&self, _: &StoreKey, owner: &str) -> Result<LockRelease> {
@@ -94,13 +94,9 @@ impl Scene {
             renewals: Mutex::new(renewals.into_iter().collect()),
             calls: sender,
         };
-        let lock = LockBuilder::new(
-            Arc::new(store),
-            Keyspace::default(),
-            Arc::new(clock.clone()),
-            Duration::from_secs(3),
-            "report",
-        );
+        let keeper = Keeper::new(Arc::new(store), Arc::new(clock.clone()));
+        let terms = Terms::new(keeper, Keyspace::default(), Duration::from_secs(3));
+        let lock = LockBuilder::new(terms, "report");
         Self {
             lock: lock.ttl(TTL).build().unwrap(),
             clock,

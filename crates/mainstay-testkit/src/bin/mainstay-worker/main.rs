@@ -4,10 +4,13 @@
 //! mainstay-worker limit URL POLICY SUBJECT SECONDS
 //! mainstay-worker lock URL NAME SECTIONS
 //! mainstay-worker subscribe URL CHANNEL
+//! mainstay-worker share URL NAME UNITS
+//! mainstay-worker holder URL NAME TTL_MS   then lines of work, see `holder.rs`
 //! mainstay-worker cache URL      then lines of work on standard input, see `cache.rs`
 //! ```
 
 mod cache;
+mod holder;
 
 use std::env;
 use std::error::Error;
@@ -24,7 +27,7 @@ use serde_json::{Value, json};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const USAGE: &str = "expected limit URL POLICY SUBJECT SECONDS, lock URL NAME SECTIONS, subscribe URL CHANNEL or cache URL";
+const USAGE: &str = "expected limit URL POLICY SUBJECT SECONDS, lock URL NAME SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS or cache URL";
 const LOCK_TTL: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -36,6 +39,8 @@ async fn main() -> ExitCode {
         ["limit", url, policy, subject, seconds] => limit(url, policy, subject, seconds).await,
         ["lock", url, name, sections] => lock(url, name, sections).await,
         ["subscribe", url, channel] => subscribe(url, channel).await,
+        ["share", url, name, units] => holder::share(url, name, units).await,
+        ["holder", url, name, ttl] => holder::serve(url, name, ttl).await,
         ["cache", url] => cache::serve(url).await,
         _ => Err(USAGE.into()),
     };

@@ -1,5 +1,6 @@
 //! Several processes never hold one lock at once.
 
+mod fenced;
 mod holders;
 mod queue;
 

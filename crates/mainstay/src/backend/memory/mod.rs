@@ -10,7 +10,9 @@ mod cache;
 mod channel;
 mod epoch;
 mod expiring;
+mod fenced;
 mod health;
+mod latch;
 mod limit;
 mod listing;
 mod lock;
@@ -29,7 +31,10 @@ pub(crate) fn open(clock: Arc<dyn Clock>) -> Stores {
         sessions: Arc::new(session::MemorySessions::new(Arc::clone(&clock))),
         channels: Arc::new(channel::MemoryChannels::default()),
         limits: Arc::new(limit::MemoryLimits::new(Arc::clone(&clock))),
-        locks: Arc::new(lock::MemoryLocks::new(clock)),
+        locks: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),
+        shares: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),
+        latches: Arc::new(latch::MemoryLatches::new(Arc::clone(&clock))),
+        fenced: Arc::new(fenced::MemoryFenced::new(clock)),
         health: Arc::new(health::MemoryHealth::new()),
     }
 }

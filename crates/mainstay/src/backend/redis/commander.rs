@@ -1,5 +1,6 @@
 //! Sends commands: which link, how often, until when.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,6 +183,21 @@ impl Commander {
                     }
                 }
                 batches.into_iter().map(|(_, batch)| batch).collect()
+            }
+        }
+    }
+
+    /// The indices of keys that one script may be given together.
+    pub(crate) fn by_script(&self, keys: &[&StoreKey]) -> Vec<Vec<usize>> {
+        match &self.route {
+            Route::Node { .. } => vec![(0..keys.len()).collect()],
+            Route::Cluster(_) => {
+                let mut slots: HashMap<u16, Vec<usize>> = HashMap::new();
+                for (index, key) in keys.iter().enumerate() {
+                    let slot = slot_of(key.as_str().as_bytes());
+                    slots.entry(slot).or_default().push(index);
+                }
+                slots.into_values().collect()
             }
         }
     }

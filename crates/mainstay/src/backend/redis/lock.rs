@@ -1,9 +1,10 @@
-//! Locks on Redis: a plain string a lock, its fence in a hash beside it.
+//! Locks on Redis: a plain string, or a sorted set of several holders; fences in a hash beside it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use redis::Value;
 use tokio::time::Instant;
 
@@ -14,32 +15,71 @@ use super::hub::Hub;
 use super::script::{self, Script};
 use super::{Limits, reply};
 use crate::backend::{
-    BreakOrder, Hold, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups,
+    BreakOrder, Hold, HolderView, LockLease, LockRelease, LockStore, LockTry, LockView, Renewal,
+    Wakeups,
 };
 use crate::error::Result;
 use crate::key::StoreKey;
-use crate::ttl::Ttl;
 
 /// How long the last fence of a name is remembered after its last use.
 const KEEP_FENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Locks that one script renews at most: the server does nothing else meanwhile.
+const RENEWED_AT_ONCE: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct RedisLocks {
+    scripts: Scripts,
     commander: Arc<Commander>,
     calls: Calls,
     limits: Limits,
 }
 
+/// What the names of one kind are kept by.
+#[derive(Debug)]
+struct Scripts {
+    acquire: &'static Script,
+    renew: &'static Script,
+    release: &'static Script,
+    inspect: &'static Script,
+    break_hold: &'static Script,
+}
+
 impl RedisLocks {
-    pub(super) fn new(commander: Arc<Commander>, hub: Arc<Hub>, limits: Limits) -> Self {
+    /// Names that one holds: plain strings, as other programs know them.
+    pub(super) fn whole(commander: Arc<Commander>, hub: Arc<Hub>, limits: Limits) -> Self {
+        let scripts = Scripts {
+            acquire: &script::LOCK_ACQUIRE,
+            renew: &script::LOCK_RENEW,
+            release: &script::LOCK_RELEASE,
+            inspect: &script::LOCK_INSPECT,
+            break_hold: &script::LOCK_BREAK,
+        };
+        Self::new(scripts, commander, hub, limits)
+    }
+
+    /// Names that several hold: sorted sets.
+    pub(super) fn shared(commander: Arc<Commander>, hub: Arc<Hub>, limits: Limits) -> Self {
+        let scripts = Scripts {
+            acquire: &script::SHARE_ACQUIRE,
+            renew: &script::SHARE_RENEW,
+            release: &script::SHARE_RELEASE,
+            inspect: &script::SHARE_INSPECT,
+            break_hold: &script::SHARE_BREAK,
+        };
+        Self::new(scripts, commander, hub, limits)
+    }
+
+    fn new(scripts: Scripts, commander: Arc<Commander>, hub: Arc<Hub>, limits: Limits) -> Self {
         Self {
+            scripts,
             commander,
             calls: Calls::new(hub, limits.command),
             limits,
         }
     }
 
-    /// Runs a script over a lock and the keys beside it: its fence, who waits, until when.
+    /// Runs a script over a name and the keys beside it: what is remembered, who waits, until when.
     async fn eval(&self, script: &Script, key: &StoreKey, arguments: &[&str]) -> Result<Value> {
         let [fence, queue, places] = ["f", "q", "p"].map(|suffix| key.companion(suffix));
         let keys = [key.as_str(), &fence, &queue, &places];
@@ -47,12 +87,50 @@ impl RedisLocks {
         let effect = Effect::Idempotent;
         self.commander.eval(script, &keys, &arguments, effect).await
     }
+
+    /// One call for leases that one script may be given.
+    async fn renew_together(&self, leases: &[LockLease<'_>]) -> Result<Vec<Result<Renewal>>> {
+        // These keys exist: while a slot moves, keys that do not are not found anywhere.
+        let hashes: Vec<_> = leases.iter().map(|it| it.key.companion("f")).collect();
+        let keys = leases.iter().zip(&hashes);
+        let keys: Vec<_> = keys
+            .flat_map(|(it, hash)| [it.key.as_str(), hash])
+            .collect();
+        let times = leases
+            .iter()
+            .map(|it| [millis(it.ttl), keep(it.ttl.as_duration())]);
+        let times: Vec<_> = times.collect();
+        let words = leases.iter().zip(&times);
+        let words = words.flat_map(|(it, [ttl, kept])| [it.owner, ttl, kept]);
+        let words: Vec<_> = words.map(str::as_bytes).collect();
+        let effect = Effect::Idempotent;
+        let renewed = self
+            .commander
+            .eval(self.scripts.renew, &keys, &words, effect);
+        let fences = reply::list(renewed.await?)?.into_iter();
+        let answers = fences.map(|fence| match fence {
+            Value::BulkString(none) if none.is_empty() => Ok(Renewal::NotHeld),
+            fence => reply::count(&fence).map(|fence| Renewal::Renewed { fence }),
+        });
+        Ok(answers.collect())
+    }
 }
 
 fn released(count: &Value) -> Result<LockRelease> {
     Ok(match reply::count(count)? {
         0 => LockRelease::NotHeld,
         _ => LockRelease::Released,
+    })
+}
+
+fn holder(seen: Value) -> Result<HolderView> {
+    let [owner, left, holder, fence, held_for] = reply::fields(seen)?;
+    Ok(HolderView {
+        owner: reply::text(owner)?,
+        left: milliseconds(&left),
+        holder: reply::text(holder)?,
+        fence: reply::count(&fence).ok(),
+        held_for: milliseconds(&held_for),
     })
 }
 
@@ -71,6 +149,7 @@ impl LockStore for RedisLocks {
         let (ttl, kept) = (millis(hold.ttl), keep(hold.ttl.as_duration()));
         let place = hold.place.map_or_else(|| "0".to_owned(), millis);
         let channel = wakeup_channel(key);
+        let (units, of) = (hold.claim.units.to_string(), hold.claim.of.to_string());
         let arguments = [
             hold.owner,
             &ttl,
@@ -78,8 +157,10 @@ impl LockStore for RedisLocks {
             &kept,
             &place,
             channel.as_str(),
+            &units,
+            &of,
         ];
-        let reply = self.eval(&script::LOCK_ACQUIRE, key, &arguments).await?;
+        let reply = self.eval(self.scripts.acquire, key, &arguments).await?;
         let mut fields = reply::list(reply)?.into_iter();
         let mut next = || fields.next().unwrap_or_default();
         match reply::text(next())?.as_str() {
@@ -108,47 +189,50 @@ impl LockStore for RedisLocks {
         }
     }
 
-    async fn renew(&self, key: &StoreKey, owner: &str, ttl: Ttl) -> Result<Renewal> {
-        let (kept, ttl) = (keep(ttl.as_duration()), millis(ttl));
-        let arguments = [owner, &ttl, &kept].map(str::as_bytes);
-        // These two exist: while a slot moves, keys that do not are not found anywhere.
-        let keys = [key.as_str(), &key.companion("f")];
-        let script = &script::LOCK_RENEW;
-        let renewed = self
-            .commander
-            .eval(script, &keys, &arguments, Effect::Idempotent);
-        let reply = renewed.await?;
-        Ok(match reply {
-            Value::Nil => Renewal::NotHeld,
-            fence => Renewal::Renewed {
-                fence: reply::count(&fence)?,
-            },
-        })
+    async fn renew(&self, leases: &[LockLease<'_>]) -> Vec<Result<Renewal>> {
+        let keys: Vec<_> = leases.iter().map(|lease| lease.key).collect();
+        let groups = self.commander.by_script(&keys);
+        let groups: Vec<_> = groups
+            .iter()
+            .flat_map(|group| group.chunks(RENEWED_AT_ONCE))
+            .collect();
+        let calls = groups.iter().map(|group| async move {
+            let its: Vec<_> = group
+                .iter()
+                .filter_map(|it| leases.get(*it))
+                .copied()
+                .collect();
+            self.renew_together(&its).await
+        });
+        let answered = join_all(calls).await;
+        let mut answers = vec![Err(reply::too_short()); leases.len()];
+        for (group, answered) in groups.into_iter().zip(answered) {
+            let all = answered.unwrap_or_else(|error| vec![Err(error); group.len()]);
+            for (index, answer) in group.iter().zip(all) {
+                if let Some(slot) = answers.get_mut(*index) {
+                    *slot = answer;
+                }
+            }
+        }
+        answers
     }
 
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease> {
         let (channel, kept) = (wakeup_channel(key), keep(Duration::ZERO));
         let arguments = [owner, channel.as_str(), &kept];
-        released(&self.eval(&script::LOCK_RELEASE, key, &arguments).await?)
+        released(&self.eval(self.scripts.release, key, &arguments).await?)
     }
 
     async fn inspect(&self, key: &StoreKey) -> Result<LockView> {
-        let reply = self.eval(&script::LOCK_INSPECT, key, &[]).await?;
-        let [owner, left, holder, fence, held_for, waiting, ago, by, why] = reply::fields(reply)?;
-        let owner = match owner {
-            Value::Nil => None,
-            owner => Some(reply::text(owner)?),
-        };
+        let reply = self.eval(self.scripts.inspect, key, &[]).await?;
+        let mut parts = reply::list(reply)?.into_iter();
+        let [waiting, ago, by, why] = reply::fields(parts.next().unwrap_or_default())?;
         let broken = match milliseconds(&ago) {
             Some(ago) => Some((ago, reply::text(by)?, reply::text(why)?)),
             None => None,
         };
         Ok(LockView {
-            left: milliseconds(&left).filter(|_| owner.is_some()),
-            owner,
-            holder: reply::text(holder)?,
-            fence: reply::count(&fence).ok(),
-            held_for: milliseconds(&held_for),
+            holders: parts.map(holder).collect::<Result<_>>()?,
             waiting: reply::count(&waiting)?,
             broken,
         })
@@ -157,7 +241,7 @@ impl LockStore for RedisLocks {
     async fn break_hold(&self, key: &StoreKey, order: &BreakOrder<'_>) -> Result<LockRelease> {
         let (channel, kept) = (wakeup_channel(key), keep(Duration::ZERO));
         let arguments = [order.owner, channel.as_str(), &kept, order.by, order.reason];
-        released(&self.eval(&script::LOCK_BREAK, key, &arguments).await?)
+        released(&self.eval(self.scripts.break_hold, key, &arguments).await?)
     }
 
     async fn wakeups(&self, key: &StoreKey, owner: &str) -> Result<Box<dyn Wakeups>> {

@@ -11,8 +11,10 @@ mod cluster;
 mod commander;
 mod config;
 mod error;
+mod fenced;
 mod health;
 mod hub;
+mod latch;
 mod limit;
 mod link;
 mod lock;
@@ -130,11 +132,22 @@ pub(crate) async fn open(
             limits,
         )),
         limits: Arc::new(limit::RedisLimits::new(Arc::clone(&commander))),
-        locks: Arc::new(lock::RedisLocks::new(
+        locks: Arc::new(lock::RedisLocks::whole(
             Arc::clone(&commander),
             Arc::clone(&hub),
             limits,
         )),
+        shares: Arc::new(lock::RedisLocks::shared(
+            Arc::clone(&commander),
+            Arc::clone(&hub),
+            limits,
+        )),
+        latches: Arc::new(latch::RedisLatches::new(
+            Arc::clone(&commander),
+            Arc::clone(&hub),
+            limits,
+        )),
+        fenced: Arc::new(fenced::RedisFenced::new(Arc::clone(&commander))),
         health: Arc::new(health::RedisHealth::start(commander, &hub, keyspace)),
     })
 }

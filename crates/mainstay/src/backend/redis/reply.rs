@@ -15,11 +15,14 @@ fn wrong(expected: &str) -> Error {
 /// An array of exactly `N` fields.
 pub(crate) fn fields<const N: usize>(value: Value) -> Result<[Value; N]> {
     match value {
-        Value::Array(items) => items
-            .try_into()
-            .map_err(|_| wrong("an array of another length")),
+        Value::Array(items) => items.try_into().map_err(|_| too_short()),
         _ => Err(wrong("an array")),
     }
+}
+
+/// An answer that holds less than was asked for.
+pub(crate) fn too_short() -> Error {
+    wrong("an array of another length")
 }
 
 /// An array of any length.

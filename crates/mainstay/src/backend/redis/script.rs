@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::backend::digest::sha1_hex;
 
 /// What several scripts start with, and which.
-const PRELUDES: [(&str, &[&str]); 3] = [
+const PRELUDES: [(&str, &[&str]); 5] = [
     (
         include_str!("lua/cache_changed.lua"),
         &[
@@ -23,7 +23,30 @@ const PRELUDES: [(&str, &[&str]); 3] = [
     ),
     (
         include_str!("lua/lock_queue.lua"),
-        &["lock_acquire", "lock_break", "lock_release"],
+        &[
+            "lock_acquire",
+            "lock_break",
+            "lock_inspect",
+            "lock_release",
+            "share_acquire",
+            "share_break",
+            "share_inspect",
+            "share_release",
+            "share_renew",
+        ],
+    ),
+    (
+        include_str!("lua/lock_seen.lua"),
+        &["lock_inspect", "share_inspect"],
+    ),
+    (
+        include_str!("lua/share_held.lua"),
+        &[
+            "share_acquire",
+            "share_break",
+            "share_inspect",
+            "share_release",
+        ],
     ),
 ];
 
@@ -73,6 +96,8 @@ scripts! {
     CACHE_TAG_INVALIDATE = "cache_tag_invalidate",
     CACHE_TOUCH = "cache_touch",
     CACHE_WATERMARK = "cache_watermark",
+    FENCED_SET = "fenced_set",
+    LATCH_ARRIVE = "latch_arrive",
     LIMIT_WINDOW = "limit_window",
     LOCK_ACQUIRE = "lock_acquire",
     LOCK_BREAK = "lock_break",
@@ -84,4 +109,9 @@ scripts! {
     SESSION_REVOKE = "session_revoke",
     SESSION_REVOKE_ALL = "session_revoke_all",
     SESSION_INDEX = "session_index",
+    SHARE_ACQUIRE = "share_acquire",
+    SHARE_BREAK = "share_break",
+    SHARE_INSPECT = "share_inspect",
+    SHARE_RELEASE = "share_release",
+    SHARE_RENEW = "share_renew",
 }

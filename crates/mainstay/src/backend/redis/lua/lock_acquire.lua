@@ -1,7 +1,7 @@
 -- Takes a lock, or extends it for its holder; who cannot have it may take a place in the queue.
 -- The lock is a plain string, as `SET lock:name token NX PX ttl` writes it: both exclude each other.
 -- KEYS[1] lock, KEYS[2] hash beside it: last fence, its owner, holder and since when, last released
--- owner
+-- owners
 -- KEYS[3], KEYS[4] who waits
 -- ARGV[1] owner, ARGV[2] ttl in milliseconds, ARGV[3] holder, ARGV[4] milliseconds the hash is kept
 -- ARGV[5] milliseconds that a place lasts, 0 for none, ARGV[6] channel of wake-ups
@@ -10,15 +10,13 @@
 --   | {'free', milliseconds that the first in the queue has left, '', how many come before or -1}
 local owner = redis.call('GET', KEYS[1])
 local waiting = redis.call('EXISTS', KEYS[3]) == 1
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local milliseconds = math.floor(now / 1000)
+local milliseconds, now = clock()
 local head = waiting and first(milliseconds) or nil
 local last = redis.call('HMGET', KEYS[2], 'fence', 'owner', 'holder')
 if owner == ARGV[1] or not owner and (not head or head == ARGV[1]) then
   local fence = last[1]
   if not owner or last[2] ~= owner then
-    fence = string.format('%.0f', math.max((tonumber(last[1]) or 0) + 1, now))
+    fence = next_fence(last[1], now)
     redis.call('HSET', KEYS[2], 'since', milliseconds)
   end
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -29,18 +27,7 @@ if owner == ARGV[1] or not owner and (not head or head == ARGV[1]) then
   end
   return {'acquired', fence}
 end
-local before = -1
-if ARGV[5] ~= '0' then
-  if not redis.call('ZSCORE', KEYS[3], ARGV[1]) then
-    local tail = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2]
-    local turn = string.format('%.0f', math.max((tonumber(tail) or 0) + 1, now))
-    redis.call('ZADD', KEYS[3], turn, ARGV[1])
-  end
-  redis.call('ZADD', KEYS[4], milliseconds + ARGV[5], ARGV[1])
-  redis.call('PEXPIRE', KEYS[3], 60000)
-  redis.call('PEXPIRE', KEYS[4], 60000)
-  before = redis.call('ZRANK', KEYS[3], ARGV[1])
-end
+local before = queue_up(ARGV[1], ARGV[5], milliseconds, now)
 if owner then
   return {'held', redis.call('PTTL', KEYS[1]), last[2] == owner and last[3] or '', before}
 end

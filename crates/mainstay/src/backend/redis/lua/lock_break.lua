@@ -6,13 +6,12 @@
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.call('HGET', KEYS[2], 'broken') == ARGV[1] and 1 or 0
 end
-local time = redis.call('TIME')
-local now = math.floor(time[1] * 1000 + time[2] / 1000)
+local milliseconds = clock()
+redis.call('HSET', KEYS[2], 'broken', ARGV[1], 'broken_at', milliseconds, 'broken_by', ARGV[4],
+  'broken_why', ARGV[5])
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[2], 'broken', ARGV[1], 'broken_at', now, 'broken_by', ARGV[4], 'broken_why',
-  ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
-local head = first(now)
+local head = first(milliseconds)
 if head then
   call(ARGV[2], head)
 end

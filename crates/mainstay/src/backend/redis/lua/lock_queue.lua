@@ -1,8 +1,18 @@
--- Comes before the scripts that look at who waits for a lock.
+-- Comes before the scripts that look at who waits for a lock, or remember who had it.
+-- KEYS[2] hash of what is remembered; its field 'released' names the last owners who have released
 -- KEYS[3] who waits, by the number of their turn; KEYS[4] the same, by when they are given up, in
 -- milliseconds of the server's clock: who waits asks again before
 local function refused(reply)
   return type(reply) == 'table' and reply.err
+end
+-- The server's clock in milliseconds and in microseconds.
+local function clock()
+  local time = redis.call('TIME')
+  local now = time[1] * 1000000 + time[2]
+  return math.floor(now / 1000), now
+end
+local function next_fence(last, now)
+  return string.format('%.0f', math.max((tonumber(last) or 0) + 1, now))
 end
 local function leave(owner)
   redis.call('ZREM', KEYS[3], owner)
@@ -26,7 +36,37 @@ local function first(milliseconds)
     leave(head)
   end
 end
+-- Takes or keeps a place for `lasts` milliseconds, none for '0'; how many come before, or -1.
+local function queue_up(owner, lasts, milliseconds, now)
+  if lasts == '0' then
+    return -1
+  end
+  if not redis.call('ZSCORE', KEYS[3], owner) then
+    local tail = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2]
+    redis.call('ZADD', KEYS[3], next_fence(tail, now), owner)
+  end
+  redis.call('ZADD', KEYS[4], milliseconds + lasts, owner)
+  redis.call('PEXPIRE', KEYS[3], 60000)
+  redis.call('PEXPIRE', KEYS[4], 60000)
+  return redis.call('ZRANK', KEYS[3], owner)
+end
 -- A login without the right to publish does the rest all the same: who waits looks again anyway.
 local function call(channel, owner)
   redis.pcall('PUBLISH', channel, owner)
+end
+-- Without memory a release is not remembered, and is a release all the same.
+local function remember_release(owner, kept)
+  local last = redis.call('HGET', KEYS[2], 'released')
+  local owners = {owner}
+  for other in string.gmatch(last or '', '[^\n]+') do
+    if #owners < 8 and other ~= owner then
+      owners[#owners + 1] = other
+    end
+  end
+  redis.pcall('HSET', KEYS[2], 'released', table.concat(owners, '\n'))
+  redis.call('PEXPIRE', KEYS[2], kept)
+end
+local function was_released(owner)
+  local last = redis.call('HGET', KEYS[2], 'released')
+  return last and string.find('\n' .. last .. '\n', '\n' .. owner .. '\n', 1, true) and 1 or 0
 end

@@ -6,18 +6,13 @@ local owner = redis.call('GET', KEYS[1])
 local held = owner == ARGV[1]
 if held then
   redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[2], 'released', ARGV[1])
-  redis.call('PEXPIRE', KEYS[2], ARGV[3])
+  remember_release(ARGV[1], ARGV[3])
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   leave(ARGV[1])
-  local time = redis.call('TIME')
-  local head = first(math.floor(time[1] * 1000 + time[2] / 1000))
+  local head = first(clock())
   if head and (held or not owner) then
     call(ARGV[2], head)
   end
 end
-if held then
-  return 1
-end
-return redis.call('HGET', KEYS[2], 'released') == ARGV[1] and 1 or 0
+return held and 1 or was_released(ARGV[1])

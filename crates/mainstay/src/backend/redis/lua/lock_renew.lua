@@ -1,10 +1,16 @@
--- Extends a lock for its holder; never takes a free one.
--- KEYS[1] lock, KEYS[2] hash beside it
--- ARGV[1] owner, ARGV[2] ttl in milliseconds, ARGV[3] milliseconds the hash is kept
--- RETURNS fence as text ('0' when the hash was evicted) | nil when not held by the owner
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return nil
+-- Extends locks for their holders; never takes a free one.
+-- KEYS[2i-1] lock, KEYS[2i] hash beside it
+-- ARGV[3i-2] its owner, ARGV[3i-1] ttl in milliseconds, ARGV[3i] milliseconds the hash is kept
+-- RETURNS for each: fence as text ('0' when the hash was evicted), '' when not held by the owner
+local fences = {}
+for i = 1, #KEYS / 2 do
+  local lock, hash = KEYS[2 * i - 1], KEYS[2 * i]
+  fences[i] = ''
+  -- A value of another type is another's: it must not fail the locks beside it.
+  if redis.pcall('GET', lock) == ARGV[3 * i - 2] then
+    redis.call('PEXPIRE', lock, ARGV[3 * i - 1])
+    redis.call('PEXPIRE', hash, ARGV[3 * i])
+    fences[i] = redis.call('HGET', hash, 'fence') or '0'
+  end
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
-return redis.call('HGET', KEYS[2], 'fence') or '0'
+return fences
