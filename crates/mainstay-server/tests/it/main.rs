@@ -19,4 +19,3 @@ mod sessions;
 mod shutdown;
 mod sse;
 mod stream;
-mod tracing;

@@ -1,3 +1,15 @@
+//! What a request leaves in the log.
+//!
+//! A program of its own: where one subscriber lives, `tracing` asks the default of whichever thread
+//! comes by a span first and keeps that answer for all, so a test beside this one could switch its
+//! spans off.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "it/server.rs"]
+#[expect(dead_code, reason = "shared with the other tests, which use more of it")]
+mod server;
+
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +18,7 @@ use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::server::Server;
+use server::Server;
 
 /// What was logged.
 #[derive(Clone, Default)]
