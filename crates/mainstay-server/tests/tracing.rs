@@ -7,7 +7,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "it/server.rs"]
-#[expect(dead_code, reason = "shared with the other tests, which use more of it")]
+#[expect(
+    dead_code,
+    reason = "shared with the other tests, which use more of it"
+)]
 mod server;
 
 use std::io;

@@ -37,6 +37,10 @@ pub trait LockStore: Send + Sync {
     /// their order.
     async fn renew(&self, leases: &[LockLease<'_>]) -> Vec<Result<Renewal>>;
 
+    /// Extends a lease, and tells how many replicas have it, without waiting long for `wanted` of
+    /// them; `None` when it is not the owner's.
+    async fn replicate(&self, lease: &LockLease<'_>, wanted: u32) -> Result<Option<u64>>;
+
     /// Ends the holder's lease, or gives up its place, and calls who comes next.
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease>;
 

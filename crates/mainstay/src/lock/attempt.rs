@@ -8,7 +8,7 @@ use metrics::counter;
 use super::Fence;
 use super::handle::Shared;
 use super::orphan::Orphan;
-use super::validity;
+use super::{replicas, validity};
 use crate::backend::{Hold, LockTry, Wakeups};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
@@ -70,6 +70,7 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
             Ok(LockTry::Acquired { fence }) => {
                 let deadline = validity::deadline(sent, lock.ttl);
                 if clock.now() < deadline {
+                    let deadline = replicas::acknowledge(lock, orphan.owner(), deadline).await?;
                     count_acquired(lock);
                     return Ok(Attempt::Taken(Taken {
                         owner: orphan.into_owner(),

@@ -25,6 +25,7 @@ pub(crate) struct Terms {
     pub(super) keyspace: Keyspace,
     command_timeout: Duration,
     pub(super) ttl: Duration,
+    replicas: u32,
 }
 
 impl Terms {
@@ -37,6 +38,7 @@ impl Terms {
             keyspace,
             command_timeout,
             ttl: Duration::from_secs(30),
+            replicas: 0,
         }
     }
 
@@ -51,6 +53,7 @@ impl Terms {
             name,
             ttl: Ttl::new(self.ttl)?,
             claim,
+            replicas: self.replicas,
             store: Arc::clone(&self.keeper.store),
             clock: Arc::clone(&self.keeper.clock),
             keeper: Arc::clone(&self.keeper),
@@ -78,6 +81,18 @@ impl LockBuilder {
     /// others out; 100 ms to 24 h, default 30 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.terms.ttl = ttl;
+        self
+    }
+
+    /// How many replicas must have the lock before it counts as acquired (`WAIT`); default none.
+    ///
+    /// An acquisition that they do not acknowledge within the command timeout is released, and fails
+    /// with [`Unavailable`](crate::ErrorKind::Unavailable). A failover to a replica that is not among
+    /// them can lose the lock all the same, and renewals are not waited for: this narrows the gap,
+    /// the fence closes it. On the memory backend, which has no replicas, acquiring fails with
+    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.terms.replicas = replicas;
         self
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) key: StoreKey,
     pub(super) ttl: Ttl,
     pub(super) claim: Claim,
+    /// How many must have it before it counts as acquired.
+    pub(super) replicas: u32,
     pub(super) store: Arc<dyn LockStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) keeper: Arc<Keeper>,

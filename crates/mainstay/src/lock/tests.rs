@@ -54,6 +54,10 @@ impl LockStore for Scripted {
         vec![self.answer(Call::Renew, &self.renewals).await]
     }
 
+    async fn replicate(&self, _: &LockLease<'_>, _: u32) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     async fn release(&self, _: &StoreKey, owner: &str) -> Result<LockRelease> {
         self.calls.send(Call::Release(owner.to_owned())).unwrap();
         Ok(LockRelease::Released)

@@ -140,6 +140,13 @@ impl Cluster {
         )))))
     }
 
+    /// The link to the node that serves a key's slot.
+    pub(crate) fn link_of(&self, key: &[u8]) -> Result<Arc<Link>, Failure> {
+        let map = self.slot_map();
+        let address = map.primary(slot_of(key)).ok_or(Failure::Down(None))?;
+        Ok(self.link(address))
+    }
+
     pub(crate) fn slot_map(&self) -> Arc<SlotMap> {
         Arc::clone(&self.slots.borrow())
     }

@@ -168,6 +168,26 @@ impl Commander {
         self.attempts(key, &Message::Script(call), effect).await
     }
 
+    /// Runs a script that the server knows, which writes, and asks on the same connection how many
+    /// replicas have what it wrote. The connection waits for `wanted` of them for a millisecond, and
+    /// all who share it with it: ask again for more.
+    pub(crate) async fn replicate(&self, call: &ScriptCall<'_>, wanted: u32) -> Result<Value> {
+        let key = call.keys.first().copied().unwrap_or_default();
+        let deadline = self.deadline();
+        let link = match &self.route {
+            Route::Node { link, .. } => Ok(Arc::clone(link)),
+            Route::Cluster(cluster) => cluster.link_of(key.as_bytes()),
+        };
+        let replicated = match link {
+            Ok(link) => {
+                link.call_replicated(&call.by_digest(), wanted, deadline)
+                    .await
+            }
+            Err(failure) => Err(failure),
+        };
+        replicated.map_err(|failure| failure.into_error(false))
+    }
+
     /// The indices of keys that one node serves, for each node.
     pub(crate) fn by_node(&self, keys: &[StoreKey]) -> Vec<Vec<usize>> {
         match &self.route {

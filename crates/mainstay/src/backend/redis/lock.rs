@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::cache::millis;
 use super::calls::{Called, Calls};
-use super::commander::{Commander, Effect};
+use super::commander::{Commander, Effect, ScriptCall};
 use super::hub::Hub;
 use super::script::{self, Script};
 use super::{Limits, reply};
@@ -215,6 +215,22 @@ impl LockStore for RedisLocks {
             }
         }
         answers
+    }
+
+    async fn replicate(&self, lease: &LockLease<'_>, wanted: u32) -> Result<Option<u64>> {
+        let renewed = self.renew_together(&[*lease]).await?.pop();
+        if renewed.unwrap_or(Ok(Renewal::NotHeld))? == Renewal::NotHeld {
+            return Ok(None);
+        }
+        let (kept, ttl) = (keep(lease.ttl.as_duration()), millis(lease.ttl));
+        let hash = lease.key.companion("f");
+        let call = ScriptCall {
+            script: self.scripts.renew,
+            keys: &[lease.key.as_str(), &hash],
+            arguments: &[lease.owner, &ttl, &kept].map(str::as_bytes),
+        };
+        let replicated = self.commander.replicate(&call, wanted).await?;
+        reply::count(&replicated).map(Some)
     }
 
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease> {

@@ -15,7 +15,7 @@ use crate::backend::{
     BreakOrder, Hold, LockLease, LockRelease, LockStore, LockTry, LockView, Renewal, Turns, Wakeups,
 };
 use crate::clock::{Clock, Moment};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::StoreKey;
 
 /// How long what is known of a name outlives its last use.
@@ -111,6 +111,13 @@ impl LockStore for MemoryLocks {
         renewed
             .map(|renewed| Ok(renewed.unwrap_or(Renewal::NotHeld)))
             .collect()
+    }
+
+    async fn replicate(&self, _: &LockLease<'_>, _: u32) -> Result<Option<u64>> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the memory backend has no replicas: leave out `replicas`, or use Redis",
+        ))
     }
 
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease> {

@@ -258,6 +258,26 @@ impl Link {
         answer(Ok(Ok(replies.pop().unwrap_or_default())))
     }
 
+    /// Sends a command that writes, and awaits for a millisecond at most that replicas have it: how
+    /// many do. Both on one connection: another would not wait for this write.
+    pub(crate) async fn call_replicated(
+        &self,
+        request: &dyn Request,
+        replicas: u32,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let (_, connection) = self.connection()?;
+        let replicas = replicas.to_string();
+        let sent = connection.call_several(2, |out| {
+            request.write(out);
+            [&b"WAIT"[..], replicas.as_bytes(), b"1"].write(out);
+        });
+        let mut replies = replies(timeout_at(deadline, sent).await)?;
+        let count = replies.pop().unwrap_or_default();
+        answer(Ok(Ok(replies.pop().unwrap_or_default())))?;
+        answer(Ok(Ok(count)))
+    }
+
     /// Sends commands together and awaits their replies, errors among them.
     pub(crate) async fn call_all(
         &self,
