@@ -31,6 +31,23 @@ pub(crate) fn answer(json: bool, value: &Value, text: impl Display) -> Result<()
     }
 }
 
+/// Rows of the same width, columns below each other.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(widths);
+        let cells = cells.map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Tells the user something on standard error, whether or not anyone listens.
 pub(crate) fn complain(message: impl Display) {
     // Nothing is left to tell when standard error is closed.

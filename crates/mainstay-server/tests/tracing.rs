@@ -53,6 +53,7 @@ async fn a_request_is_one_span_without_keys_values_or_ids() {
         .with_writer(log.clone())
         .with_ansi(false)
         .with_span_events(FmtSpan::CLOSE)
+        .with_env_filter("info,mainstay::lock=debug")
         .finish();
     let _here = tracing::subscriber::set_default(subscriber);
 
@@ -67,13 +68,24 @@ async fn a_request_is_one_span_without_keys_values_or_ids() {
     let session = server.request(Method::GET, "/v1/sessions/current");
     session.bearer_auth("hidden-id").send().await.unwrap();
 
+    let held = server
+        .post("/v1/locks/report:acquire", &json!({"ttl": "59s"}))
+        .await;
+    let held: serde_json::Value = held.json().await.unwrap();
+    server
+        .post("/v1/locks/report:acquire", &json!({"wait": "1ms"}))
+        .await;
+
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(!text.contains("hidden") && !text.contains("59s"), "{text}");
+    assert!(!text.contains(held["token"].as_str().unwrap()), "{text}");
     for fields in [
         "method=\"PUT\" route=\"/v1/cache/{cache}/{key}\" status=204 latency_ms=",
         "method=\"GET\" route=\"/v1/cache/{cache}/{key}\" status=400 latency_ms=",
         "method=\"POST\" route=\"/v1/sessions\" status=201 latency_ms=",
         "method=\"GET\" route=\"/v1/sessions/current\" status=401 latency_ms=",
+        "lock.acquire{lock=report wait=0ns outcome=\"acquired\"}",
+        "lock.acquire{lock=report wait=1ms outcome=\"held\"}",
     ] {
         assert_eq!(text.matches(fields).count(), 1, "{fields}\n{text}");
     }

@@ -1,6 +1,8 @@
 //! `mainstay lock`.
 
+mod list;
 mod look;
+mod view;
 
 use std::ffi::OsString;
 use std::io;
@@ -52,6 +54,8 @@ pub(crate) struct Lock {
 enum Action {
     /// Runs a command while holding a lock
     Run(Run),
+    /// Lists what is held, by whom
+    Ls(list::List),
     /// Tells who holds a lock, and how many wait
     Show(look::Show),
     /// Frees a lock that its holder does not free
@@ -81,6 +85,7 @@ impl Lock {
     pub(crate) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
         match self.action {
             Action::Run(run) => run.run(global).await,
+            Action::Ls(list) => list.run(global).await,
             Action::Show(show) => show.run(global).await,
             Action::Break(order) => order.run(global).await,
         }

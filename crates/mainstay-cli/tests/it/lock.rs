@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
@@ -181,4 +182,53 @@ async fn a_lock_is_shown_and_broken_for_its_holder() {
     );
     // The holder learns of it when it renews, and ends its command.
     assert_eq!(holder.end().code, Some(76));
+}
+
+#[tokio::test]
+async fn what_is_held_is_listed_and_one_of_several_is_freed() {
+    let server = Server::start(Flavor::Redis).await;
+    let url = server.url();
+    let none = run(on(&url, &["--json", "lock", "ls"]));
+    let none: serde_json::Value = serde_json::from_str(&none.stdout).unwrap();
+    assert_eq!(none, serde_json::json!({"locks": [], "is_all": true}));
+
+    let stay = mainstay::Mainstay::connect(&url).await.unwrap();
+    let report = stay.lock("report").build().unwrap();
+    let _report = report.try_acquire().await.unwrap();
+    let slots = NonZeroU32::new(3).unwrap();
+    let imports = stay.semaphore("imports", slots).build().unwrap();
+    let _first = imports.try_acquire().await.unwrap();
+    let _second = imports.try_acquire().await.unwrap();
+    let all = run(on(&url, &["lock", "ls"])).stdout;
+    let kinds = all.lines().map(|line| line.split_whitespace().next());
+    let kinds: Vec<_> = kinds.flatten().collect();
+    assert_eq!(kinds, ["KIND", "lock", "semaphore", "semaphore"], "{all}");
+    let some = run(on(&url, &["--json", "lock", "ls", "--limit", "1"]));
+    let told: serde_json::Value = serde_json::from_str(&some.stdout).unwrap();
+    assert_eq!(told["is_all"], false);
+    assert!(some.stderr.contains("more than 1"), "{some:?}");
+
+    let imports = ["imports", "--kind", "semaphore"];
+    let freed = |more: &[&str]| {
+        let reason = ["--reason", "gone"];
+        let words = [&["lock", "break"][..], &imports, &reason, more].concat();
+        run(on(&url, &words))
+    };
+    let which = freed(&[]);
+    assert_eq!(which.code, Some(2));
+    assert!(
+        which.stderr.contains("2 hold semaphore imports"),
+        "{which:?}"
+    );
+    let seen = run(on(
+        &url,
+        &[&["--json", "lock", "show"][..], &imports].concat(),
+    ));
+    let seen: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    let fence = seen["holdings"][0]["fence"].to_string();
+    assert_eq!(freed(&["--fence", &fence]).code, Some(0));
+    let rest = run(on(&url, &["--json", "lock", "ls", "--kind", "semaphore"]));
+    let rest: serde_json::Value = serde_json::from_str(&rest.stdout).unwrap();
+    assert_eq!(rest["locks"][0]["holdings"].as_array().unwrap().len(), 1);
+    assert_eq!(rest["locks"].as_array().unwrap().len(), 1);
 }

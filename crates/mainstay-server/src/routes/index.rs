@@ -29,8 +29,9 @@ POST   /v1/limits/{policy}:check         {\"subject\",\"cost\"}
 POST   /v1/locks/{name}:acquire          {\"ttl\",\"wait\"}
 POST   /v1/locks/{name}:renew            {\"token\",\"ttl\"}
 POST   /v1/locks/{name}:release          {\"token\"}
-GET    /v1/locks/{name}                  who holds it, how many wait
-POST   /v1/locks/{name}:break            {\"fence\",\"reason\"}: frees it for its holder
+GET    /v1/locks?kind=lock&limit=1000    what is held, by whom
+GET    /v1/locks/{name}?kind=semaphore   who holds it, how many wait; kind: lock, semaphore, read-write
+POST   /v1/locks/{name}:break            {\"fence\",\"reason\",\"kind\"}: frees it for its holder
 
 Durations are written with a unit: 300s, 5m, 1h. Errors are application/problem+json.
 "

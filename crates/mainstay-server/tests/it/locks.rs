@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use serde_json::{Value, json};
 
 use crate::server::{Server, header, problem};
@@ -181,4 +183,70 @@ async fn a_lock_is_shown_and_broken_for_its_holder() {
         .post("/v1/locks/report:renew", &json!({"token": token}))
         .await;
     problem(renewed, 409, "lock_not_held").await;
+}
+
+#[tokio::test]
+async fn what_is_held_is_listed() {
+    let server = Server::start().await;
+    let listed = async |query: &str| -> Value {
+        let listed = server.get(&format!("/v1/locks{query}")).await;
+        assert_eq!(listed.status(), 200);
+        listed.json().await.unwrap()
+    };
+    assert_eq!(listed("").await, json!({"locks": [], "is_all": true}));
+    let lease = acquire(&server, "report").await;
+    acquire(&server, "a%2Fb").await;
+    let two = NonZeroU32::new(2).unwrap();
+    let imports = server.stay.semaphore("imports", two).build().unwrap();
+    let _import = imports.try_acquire().await.unwrap();
+
+    let all = listed("").await;
+    let locks = all["locks"].as_array().unwrap();
+    let names = locks
+        .iter()
+        .map(|lock| (lock["kind"].as_str(), lock["name"].as_str()));
+    let names: Vec<_> = names
+        .map(|(kind, name)| (kind.unwrap(), name.unwrap()))
+        .collect();
+    let wanted = [
+        ("lock", "a/b"),
+        ("lock", "report"),
+        ("semaphore", "imports"),
+    ];
+    assert_eq!(names, wanted);
+    assert_eq!(locks[1]["holdings"][0]["fence"], lease["fence"]);
+    let semaphores = listed("?kind=semaphore").await;
+    assert_eq!(semaphores["locks"].as_array().unwrap().len(), 1);
+    let some = listed("?limit=2").await;
+    assert_eq!(some["locks"].as_array().unwrap().len(), 2);
+    assert_eq!(some["is_all"], false);
+    for wrong in ["?limit=0", "?limit=many", "?kind=mutex", "?name=a"] {
+        let refused = server.get(&format!("/v1/locks{wrong}")).await;
+        problem(refused, 400, "invalid_input").await;
+    }
+}
+
+#[tokio::test]
+async fn a_unit_is_shown_and_broken_for_its_holder() {
+    let server = Server::start().await;
+    let two = NonZeroU32::new(2).unwrap();
+    let imports = server.stay.semaphore("imports", two).build().unwrap();
+    let _first = imports.try_acquire().await.unwrap();
+    let _second = imports.try_acquire().await.unwrap();
+    let shown = async || -> Vec<Value> {
+        let shown = server.get("/v1/locks/imports?kind=semaphore").await;
+        assert_eq!(shown.status(), 200);
+        let mut shown: Value = shown.json().await.unwrap();
+        serde_json::from_value(shown["holdings"].take()).unwrap()
+    };
+    let held = shown().await;
+    assert_eq!(held.len(), 2);
+    let path = "/v1/locks/imports:break";
+    let body = json!({"fence": held[0]["fence"], "reason": "its host hangs"});
+    problem(server.post(path, &body).await, 409, "lock_not_held").await;
+    let body = json!({"kind": "semaphore", "fence": held[0]["fence"], "reason": "its host hangs"});
+    assert_eq!(server.post(path, &body).await.status(), 204);
+    let rest = shown().await;
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0]["fence"], held[1]["fence"]);
 }

@@ -6,7 +6,8 @@ use crate::server::{Server, header};
 async fn requests_are_counted_by_route_and_never_by_key() {
     let server = Server::start().await;
     server.get("/v1/cache/metered/secret-key").await;
-    server.post("/v1/locks/metered:acquire", &json!({})).await;
+    let lock = "/v1/locks/metered%2Fsecret-lock:acquire";
+    server.post(lock, &json!({})).await;
     server.get("/nowhere/secret-path").await;
     let rendered = server.get("/metrics").await;
     assert_eq!(
@@ -26,6 +27,12 @@ async fn requests_are_counted_by_route_and_never_by_key() {
         ] {
             assert!(text.contains(&series), "{series}\n{text}");
         }
+    }
+    for series in [
+        "mainstay_lock_acquired_total{lock=\"metered\"} 1",
+        "mainstay_lock_wait_seconds_count{lock=\"metered\"} 1",
+    ] {
+        assert!(text.contains(series), "{series}\n{text}");
     }
     assert!(!text.contains("secret"), "{text}");
 }

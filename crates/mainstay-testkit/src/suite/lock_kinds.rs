@@ -1,13 +1,15 @@
 //! Semaphores, read/write locks, several locks, elections, latches, guarded writes.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use futures_util::poll;
+use futures_util::{TryStreamExt, poll};
 use mainstay::ErrorKind;
 use mainstay::lock::{
-    Acquire, AcquireAll, FencedWrite, LatchWait, Leadership, LockGuard, Release, With,
+    Acquire, AcquireAll, FencedWrite, HeldLock, LatchWait, Leadership, LockGuard, LockKind,
+    Release, With,
 };
 use tokio::time::timeout;
 
@@ -126,6 +128,65 @@ pub async fn a_shared_hold_is_renewed_and_seen_and_can_be_broken(subject: &Subje
     assert!(third.check().is_ok());
     let last = jobs.inspect().await.unwrap().last_break;
     assert_eq!(last.unwrap().reason, "it hangs");
+}
+
+pub async fn what_is_held_of_every_kind_is_listed_and_can_be_freed(subject: &Subject) {
+    let stay = subject.stay();
+    let list = async || {
+        let held: Vec<HeldLock> = stay.held_locks().try_collect().await.unwrap();
+        let told = held.iter().map(|held| {
+            let holders = held.info.holdings.len();
+            (held.lock.kind(), held.lock.name().to_string(), holders)
+        });
+        told.collect::<BTreeSet<_>>()
+    };
+    let told = |told: &[(LockKind, &str, usize)]| {
+        let told = told.iter();
+        let told = told.map(|(kind, name, holders)| (*kind, (*name).to_owned(), *holders));
+        told.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(list().await, told(&[]));
+    let mut guards = Vec::new();
+    for name in ["report", "a/b", "freed"] {
+        let lock = stay.lock(name).ttl(LONG).build().unwrap();
+        guards.push(guard(lock.try_acquire().await.unwrap()));
+    }
+    let slots = stay.semaphore("report", some(2)).ttl(LONG).build().unwrap();
+    guards.push(guard(slots.try_acquire().await.unwrap()));
+    guards.push(guard(slots.try_acquire().await.unwrap()));
+    let settings = stay.read_write_lock("settings").ttl(LONG).build().unwrap();
+    guards.push(guard(settings.write(Duration::ZERO).await.unwrap()));
+    let freed = guards.remove(2);
+    assert_eq!(freed.release().await.unwrap(), Release::Released);
+    let all = [
+        (LockKind::Lock, "a/b", 1),
+        (LockKind::Lock, "report", 1),
+        (LockKind::Semaphore, "report", 2),
+        (LockKind::ReadWrite, "settings", 1),
+    ];
+    assert_eq!(list().await, told(&all));
+    if let Some(other) = subject.under("others").await {
+        let none: Vec<HeldLock> = other.held_locks().try_collect().await.unwrap();
+        assert!(none.is_empty(), "{none:?}");
+    }
+    for kind in LockKind::ALL {
+        let name = if kind == LockKind::ReadWrite {
+            "settings"
+        } else {
+            "report"
+        };
+        let lock = stay.any_lock(kind, name).unwrap();
+        let seen = lock.inspect().await.unwrap().holdings.remove(0);
+        let freed = lock.force_release(&seen, "a person says so").await.unwrap();
+        assert_eq!(freed, Release::Released);
+        let again = lock.force_release(&seen, "a person says so").await.unwrap();
+        assert_eq!(again, Release::Released, "it is harmless to repeat");
+    }
+    let rest = [
+        (LockKind::Lock, "a/b", 1),
+        (LockKind::Semaphore, "report", 1),
+    ];
+    assert_eq!(list().await, told(&rest));
 }
 
 pub async fn readers_share_and_a_writer_is_alone(subject: &Subject) {

@@ -163,6 +163,7 @@ macro_rules! behaviours {
                 many_units_are_taken_at_once_or_not_at_all
                 who_wants_many_units_is_not_overtaken_by_who_wants_few
                 a_shared_hold_is_renewed_and_seen_and_can_be_broken
+                what_is_held_of_every_kind_is_listed_and_can_be_freed
                 readers_share_and_a_writer_is_alone
                 a_writer_who_waits_is_not_starved_and_readers_follow_together
                 several_locks_are_taken_all_or_none

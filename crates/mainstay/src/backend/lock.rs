@@ -44,6 +44,10 @@ pub trait LockStore: Send + Sync {
     /// Ends the holder's lease, or gives up its place, and calls who comes next.
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease>;
 
+    /// Names below a prefix that somebody may hold: a part of them, from where the part before ended.
+    /// One that comes or goes meanwhile may be left out or told twice.
+    async fn scan(&self, prefix: &StoreKey, from: ScanFrom) -> Result<ScanPart>;
+
     /// Who holds the name, whose lease ends first coming first, and how many wait.
     async fn inspect(&self, key: &StoreKey) -> Result<LockView>;
 
@@ -148,6 +152,24 @@ pub enum LockRelease {
     Released,
     /// Not the caller's (any more); nothing changed.
     NotHeld,
+}
+
+/// Where a part of a scan begins; the default is the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScanFrom {
+    /// Which of the servers, as they are counted now.
+    pub node: usize,
+    /// Where on it, as it said.
+    pub cursor: u64,
+}
+
+/// Answer of [`LockStore::scan`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanPart {
+    /// What follows the prefix, of each key.
+    pub names: Vec<String>,
+    /// Where the next part begins; `None` at the end.
+    pub next: Option<ScanFrom>,
 }
 
 /// Answer of [`LockStore::inspect`].

@@ -37,7 +37,7 @@ pub use latch::{Arrival, LatchStore};
 pub use limit::{Demand, LimitStore, Take, Window};
 pub use lock::{
     BreakOrder, Claim, Hold, HolderView, LockLease, LockRelease, LockStore, LockTry, LockView,
-    REMEMBERED, Renewal, Wakeups,
+    REMEMBERED, Renewal, ScanFrom, ScanPart, Wakeups,
 };
 pub use session::{
     ListedSession, NewSession, SessionKeys, SessionRecord, SessionStore, StoredSession,

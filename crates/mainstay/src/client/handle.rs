@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt, stream};
+
 use super::environment;
 use super::options::Options;
 use crate::backend::{HealthReport, Status, Stores};
@@ -13,8 +15,8 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::key::{Keyspace, Name};
 use crate::lock::{
-    ElectionBuilder, FencedValueBuilder, Keeper, LatchBuilder, LockBuilder, LockSetBuilder,
-    ReadWriteLockBuilder, SemaphoreBuilder, Terms,
+    AnyLock, ElectionBuilder, FencedValueBuilder, HeldLock, Keeper, LatchBuilder, LockBuilder,
+    LockKind, LockSetBuilder, ReadWriteLockBuilder, SemaphoreBuilder, Terms, held,
 };
 use crate::pubsub::{ChannelBuilder, Subscriber};
 use crate::ratelimit::{Limiter, Policy};
@@ -221,6 +223,52 @@ impl Mainstay {
             inner.keyspace.clone(),
             name,
         )
+    }
+
+    /// A lock of any kind, to look at and to free.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the name is no [`Name`].
+    pub fn any_lock(&self, kind: LockKind, name: &str) -> Result<AnyLock> {
+        AnyLock::new(&self.terms_of(kind), kind, name)
+    }
+
+    /// All locks that somebody holds, of every kind, in no order.
+    ///
+    /// For people and their tools: on Redis every key of the namespace's servers is looked at, a
+    /// thousand with one command (`SCAN`). A lock that is acquired or released meanwhile may be left
+    /// out, or told twice. Dropping the stream ends the work.
+    ///
+    /// ```
+    /// use futures_util::TryStreamExt;
+    /// use mainstay::Mainstay;
+    /// use mainstay::lock::HeldLock;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let stay = Mainstay::memory();
+    /// let _guard = stay.lock("report").build()?.try_acquire().await?;
+    /// let held: Vec<HeldLock> = stay.held_locks().try_collect().await?;
+    /// assert_eq!(held[0].lock.name().as_str(), "report");
+    /// assert_eq!(held[0].info.waiting, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the backend does not answer; the stream
+    /// ends with it.
+    pub fn held_locks(&self) -> impl Stream<Item = Result<HeldLock>> + Send + use<> {
+        let stay = self.clone();
+        let kinds = stream::iter(LockKind::ALL);
+        kinds.flat_map(move |kind| Box::pin(held(stay.terms_of(kind), kind)))
+    }
+
+    fn terms_of(&self, kind: LockKind) -> Terms {
+        self.terms(match kind {
+            LockKind::Lock => &self.0.locks,
+            LockKind::Semaphore | LockKind::ReadWrite => &self.0.shares,
+        })
     }
 
     fn terms(&self, keeper: &Arc<Keeper>) -> Terms {

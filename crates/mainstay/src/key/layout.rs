@@ -107,15 +107,30 @@ impl Keyspace {
     }
 
     pub(crate) fn lock(&self, name: &Name) -> StoreKey {
-        self.key(format_args!("lock:{name}"))
+        self.lock_prefix().below(name.as_str())
     }
 
     pub(crate) fn semaphore(&self, name: &Name) -> StoreKey {
-        self.key(format_args!("semaphore:{name}"))
+        self.semaphore_prefix().below(name.as_str())
     }
 
     pub(crate) fn read_write_lock(&self, name: &Name) -> StoreKey {
-        self.key(format_args!("rwlock:{name}"))
+        self.read_write_lock_prefix().below(name.as_str())
+    }
+
+    /// What the keys of locks start with.
+    pub(crate) fn lock_prefix(&self) -> StoreKey {
+        self.key(format_args!("lock:"))
+    }
+
+    /// What the keys of semaphores start with.
+    pub(crate) fn semaphore_prefix(&self) -> StoreKey {
+        self.key(format_args!("semaphore:"))
+    }
+
+    /// What the keys of read/write locks start with.
+    pub(crate) fn read_write_lock_prefix(&self) -> StoreKey {
+        self.key(format_args!("rwlock:"))
     }
 
     pub(crate) fn latch(&self, name: &Name) -> StoreKey {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
+use tracing::{Instrument, Span, debug_span, field};
 
 use super::Fence;
 use super::handle::Shared;
 use super::orphan::Orphan;
-use super::{replicas, validity};
+use super::{metrics, replicas, validity};
 use crate::backend::{Hold, LockTry, Wakeups};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,10 +42,33 @@ pub(super) struct Taken {
     pub(super) deadline: Moment,
 }
 
-/// Tries for `wait`, at least once. One owner for all attempts: a lost reply is safe to ask for
+/// Tries for `wait`, at least once.
+pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
+    let span = debug_span!("lock.acquire", lock = %lock.name, ?wait, outcome = field::Empty);
+    let trying = async {
+        let started = lock.clock.now();
+        let attempt = attempt(lock, wait).await;
+        let outcome = match &attempt {
+            Ok(Attempt::Taken(_)) => {
+                metrics::acquired(&lock.name, lock.clock.now().since(started));
+                "acquired"
+            }
+            Ok(Attempt::Held { .. }) => {
+                metrics::refused(&lock.name);
+                "held"
+            }
+            Err(_) => "error",
+        };
+        Span::current().record("outcome", outcome);
+        attempt
+    };
+    trying.instrument(span).await
+}
+
+/// One owner for all attempts: a lost reply is safe to ask for
 /// again, because the store answers its holder with the same fence. Who waits has a place in the
 /// queue, and is called when it is their turn.
-pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
+async fn attempt(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
     let clock = &lock.clock;
     let started = clock.now();
     let end = started.after(wait);
@@ -71,7 +94,6 @@ pub(super) async fn run(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
                 let deadline = validity::deadline(sent, lock.ttl);
                 if clock.now() < deadline {
                     let deadline = replicas::acknowledge(lock, orphan.owner(), deadline).await?;
-                    count_acquired(lock);
                     return Ok(Attempt::Taken(Taken {
                         owner: orphan.into_owner(),
                         fence: Fence::from(fence),
@@ -185,8 +207,4 @@ fn until_free(left: Duration) -> Duration {
 
 fn is_transient(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unknown | ErrorKind::Unavailable)
-}
-
-fn count_acquired(lock: &Shared) {
-    counter!("mainstay_lock_acquired_total", "lock" => lock.name.to_string()).increment(1);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::handle::{Lock, Shared};
 use super::holder;
 use super::keeper::Keeper;
-use crate::backend::Claim;
+use crate::backend::{Claim, LockStore};
 use crate::error::{Error, Result};
 use crate::key::{Keyspace, Name, StoreKey};
 use crate::ttl::Ttl;
@@ -20,6 +20,7 @@ pub struct LockBuilder {
 }
 
 /// What all kinds of locks have in common.
+#[derive(Clone)]
 pub(crate) struct Terms {
     keeper: Arc<Keeper>,
     pub(super) keyspace: Keyspace,
@@ -42,6 +43,10 @@ impl Terms {
         }
     }
 
+    pub(super) fn store(&self) -> &Arc<dyn LockStore> {
+        &self.keeper.store
+    }
+
     pub(super) fn shared(&self, name: Name, key: StoreKey, claim: Claim) -> Result<Shared> {
         if self.ttl < Self::TTL_MIN || self.ttl > Self::TTL_MAX {
             return Err(Error::invalid(
@@ -54,7 +59,7 @@ impl Terms {
             ttl: Ttl::new(self.ttl)?,
             claim,
             replicas: self.replicas,
-            store: Arc::clone(&self.keeper.store),
+            store: Arc::clone(self.store()),
             clock: Arc::clone(&self.keeper.clock),
             keeper: Arc::clone(&self.keeper),
             command_timeout: self.command_timeout,

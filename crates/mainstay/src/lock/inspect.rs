@@ -3,10 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use metrics::counter;
-
 use super::handle::Shared;
-use super::{Fence, Lock, Release};
+use super::{Fence, Lock, Release, metrics};
 use crate::backend::{BreakOrder, HolderView};
 use crate::error::{Error, Result};
 
@@ -165,7 +163,7 @@ pub(super) async fn force_release(lock: &Shared, seen: &Holding, reason: &str) -
             reason,
             "lock was force-released"
         );
-        counter!("mainstay_lock_broken_total", "lock" => lock.name.to_string()).increment(1);
+        metrics::broken(&lock.name);
     }
     Ok(released)
 }

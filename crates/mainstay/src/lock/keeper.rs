@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use metrics::{counter, gauge};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::attempt::Taken;
 use super::handle::Shared;
-use super::validity;
+use super::{metrics, validity};
 use crate::backend::unpoisoned::lock;
 use crate::backend::{LockLease, LockStore, Renewal};
 use crate::clock::{Clock, Moment};
@@ -117,7 +116,7 @@ impl Keeper {
             is_asked: false,
         };
         state.leases.insert(id, kept);
-        gauge!("mainstay_lock_held").increment(1);
+        metrics::holds_one_more();
         if state.task.as_ref().is_none_or(JoinHandle::is_finished) {
             state.task = Some(tokio::spawn(Arc::clone(self).run()));
         } else {
@@ -241,14 +240,14 @@ impl State {
             kept.tenure.send_modify(|tenure| tenure.lost = true);
             let name = &kept.lock.name;
             tracing::warn!(lock = %name, "lock lost");
-            counter!("mainstay_lock_lost_total", "lock" => name.to_string()).increment(1);
+            metrics::lost(name);
         }
     }
 
     fn forget(&mut self, id: u64) -> Option<Kept> {
         let kept = self.leases.remove(&id)?;
         self.due.remove(&(kept.due, id));
-        gauge!("mainstay_lock_held").decrement(1);
+        metrics::holds_one_less();
         Some(kept)
     }
 }

@@ -30,8 +30,14 @@
 //! ```
 //!
 //! # Metrics
-//! `mainstay_lock_acquired_total{lock}`, `mainstay_lock_lost_total{lock}`,
-//! `mainstay_lock_broken_total{lock}`, `mainstay_lock_held`.
+//! `mainstay_lock_acquired_total{lock}`, `mainstay_lock_refused_total{lock}`,
+//! `mainstay_lock_wait_seconds{lock}` of those that were acquired, `mainstay_lock_lost_total{lock}`,
+//! `mainstay_lock_broken_total{lock}`, and `mainstay_lock_held`, what this process holds. The label
+//! is the name up to its first `/`: `order` for `order/17`.
+//!
+//! # Spans
+//! `lock.acquire` (debug), with the lock's name, the wait and the outcome: `acquired`, `held` or
+//! `error`. Losses and forced releases are logged as warnings.
 
 mod attempt;
 mod builder;
@@ -45,6 +51,8 @@ mod inspect;
 mod keeper;
 mod latch;
 mod lease;
+mod list;
+mod metrics;
 mod orphan;
 mod read_write;
 mod redlock;
@@ -60,6 +68,7 @@ mod tests;
 
 pub(crate) use builder::Terms;
 pub(crate) use keeper::Keeper;
+pub(crate) use list::held;
 
 pub use builder::LockBuilder;
 pub use election::{Candidacy, Election, ElectionBuilder, Leadership};
@@ -70,6 +79,7 @@ pub use handle::{Acquire, Lock};
 pub use inspect::{Holding, LockBreak, LockInfo, ShareInfo};
 pub use latch::{Latch, LatchBuilder, LatchWait};
 pub use lease::{LeaseAttempt, LockLease, Release};
+pub use list::{AnyLock, HeldLock, LockKind};
 pub use read_write::{ReadWriteLock, ReadWriteLockBuilder};
 pub use redlock::{AcquireMajority, Redlock, RedlockGuard};
 pub use scope::With;

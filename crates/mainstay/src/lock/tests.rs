@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use super::{Acquire, Keeper, Lock, LockBuilder, LockGuard, Release, Terms};
 use crate::backend::{
-    BreakOrder, Hold, LockLease, LockRelease, LockStore, LockTry, LockView, Renewal, Wakeups,
+    BreakOrder, Hold, LockLease, LockRelease, LockStore, LockTry, LockView, Renewal, ScanFrom,
+    ScanPart, Wakeups,
 };
 use crate::clock::{Clock, ManualClock};
 use crate::error::{Error, ErrorKind, Result};
@@ -56,6 +57,10 @@ impl LockStore for Scripted {
 
     async fn replicate(&self, _: &LockLease<'_>, _: u32) -> Result<Option<u64>> {
         Ok(None)
+    }
+
+    async fn scan(&self, _: &StoreKey, _: ScanFrom) -> Result<ScanPart> {
+        Ok(ScanPart::default())
     }
 
     async fn release(&self, _: &StoreKey, owner: &str) -> Result<LockRelease> {

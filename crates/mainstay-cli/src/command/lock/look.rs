@@ -1,22 +1,22 @@
 //! `mainstay lock show` and `lock break`.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use mainstay::Name;
-use mainstay::lock::{Fence, Holding, LockInfo, Release};
-use serde_json::{Value, json};
+use mainstay::lock::{AnyLock, Fence, LockKind, Release};
+use serde_json::json;
 
+use super::view;
 use crate::arguments::Global;
 use crate::failure::Failure;
-use crate::output::{self, complain, plain};
-use crate::quantity::{for_people, millis};
+use crate::output::{self, complain};
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
   mainstay lock show nightly-report
   mainstay lock show nightly-report --json | jq .holding.fence
+  mainstay lock show imports --kind semaphore
 
 Exit code 0 when the lock is held, 1 when it is free.";
 
@@ -31,109 +31,81 @@ until then two may work at once. Who waits longest gets the lock. The reason is 
 Exit code 0 when the lock was freed, 1 when nobody held it, or another than the one named.";
 
 #[derive(Args)]
-#[command(after_help = SHOW_EXAMPLES)]
-pub(super) struct Show {
+struct Which {
     /// The lock: letters, digits and . _ - /
     name: String,
+    /// What it is: lock (an election, too), semaphore or read-write
+    #[arg(long, default_value = "lock")]
+    kind: LockKind,
+}
+
+#[derive(Args)]
+#[command(after_help = SHOW_EXAMPLES)]
+pub(super) struct Show {
+    #[command(flatten)]
+    which: Which,
 }
 
 #[derive(Args)]
 #[command(after_help = BREAK_EXAMPLES)]
 pub(super) struct Break {
-    /// The lock: letters, digits and . _ - /
-    name: String,
+    #[command(flatten)]
+    which: Which,
     /// Why, for those who look later
     #[arg(long)]
     reason: String,
-    /// Only if this is the holder's fence; whoever holds it by default
+    /// Only if this is the holder's fence; whoever holds it by default, if that is one
     #[arg(long)]
     fence: Option<u64>,
 }
 
 impl Show {
     pub(super) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
-        let name = Name::new(&self.name)?;
-        let lock = global.connect().await?.lock(name.as_str()).build()?;
+        let lock = self.which.open(global).await?;
         let info = lock.inspect().await?;
-        output::answer(global.json, &value(&info), text(&name, &info))?;
-        Ok(ExitCode::from(u8::from(info.holding.is_none())))
+        let value = view::value(lock.kind(), &info);
+        output::answer(global.json, &value, view::text(&lock, &info))?;
+        Ok(ExitCode::from(u8::from(info.holdings.is_empty())))
     }
 }
 
 impl Break {
     pub(super) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
-        let name = Name::new(&self.name)?;
-        let lock = global.connect().await?.lock(name.as_str()).build()?;
-        let named = |seen: &Holding| match self.fence {
-            Some(fence) => seen.fence.map(Fence::get) == Some(fence),
-            None => true,
+        let lock = self.which.open(global).await?;
+        let (kind, name) = (lock.kind(), lock.name());
+        let mut named = lock.inspect().await?.holdings;
+        if let Some(fence) = self.fence {
+            named.retain(|seen| seen.fence.map(Fence::get) == Some(fence));
+        }
+        let seen = match named.as_slice() {
+            [] => {
+                complain(format_args!(
+                    "{kind} {name} is not held, or not with that fence"
+                ));
+                return Ok(ExitCode::from(1));
+            }
+            [seen] => seen,
+            many => {
+                return Err(Failure::Usage(format!(
+                    "{} hold {kind} {name}: say which by --fence, as `mainstay lock show` tells it",
+                    many.len()
+                )));
+            }
         };
-        let Some(seen) = lock.inspect().await?.holding.filter(named) else {
-            complain(format_args!(
-                "lock {name} is not held, or not with that fence"
-            ));
-            return Ok(ExitCode::from(1));
-        };
-        if lock.force_release(&seen, &self.reason).await? == Release::NotHeld {
-            complain(format_args!("lock {name} was released meanwhile"));
+        if lock.force_release(seen, &self.reason).await? == Release::NotHeld {
+            complain(format_args!("{kind} {name} was released meanwhile"));
             return Ok(ExitCode::from(1));
         }
-        let text = format!("freed {name}, which {} held", who(&seen));
-        output::answer(global.json, &json!({"freed": holding(&seen)}), text)?;
+        let text = format!("freed {name}, which {} held", view::who(seen));
+        output::answer(global.json, &json!({"freed": view::holding(seen)}), text)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn value(info: &LockInfo) -> Value {
-    let last_break = info
-        .last_break
-        .as_ref()
-        .map(|last| json!({"ago_ms": millis(last.ago), "by": last.by, "reason": last.reason}));
-    json!({
-        "holding": info.holding.as_ref().map(holding),
-        "waiting": info.waiting,
-        "last_break": last_break,
-    })
-}
-
-fn holding(seen: &Holding) -> Value {
-    json!({
-        "holder": seen.holder,
-        "fence": seen.fence.map(Fence::get),
-        "left_ms": seen.left.map(millis),
-        "held_for_ms": seen.held_for.map(millis),
-    })
-}
-
-fn who(seen: &Holding) -> String {
-    match seen.holder.as_str() {
-        "" => "a program without mainstay".to_owned(),
-        holder => plain(holder),
+impl Which {
+    async fn open(&self, global: &Global) -> Result<AnyLock, Failure> {
+        // Before anything else: a wrong name needs no backend.
+        Name::new(&self.name)?;
+        Ok(global.connect().await?.any_lock(self.kind, &self.name)?)
     }
-}
-
-fn text(name: &Name, info: &LockInfo) -> String {
-    let people = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), for_people);
-    let mut lines = match &info.holding {
-        None => vec![format!("lock {name} is free")],
-        Some(seen) => vec![
-            format!("lock {name} is held by {}", who(seen)),
-            format!("  held for  {}", people(seen.held_for)),
-            format!("  left      {}, unless it is renewed", people(seen.left)),
-            format!(
-                "  fence     {}",
-                seen.fence.map_or_else(|| "-".to_owned(), |f| f.to_string())
-            ),
-        ],
-    };
-    lines.push(format!("  waiting   {}", info.waiting));
-    if let Some(last) = &info.last_break {
-        lines.push(format!(
-            "  broken    {} ago by {}: {}",
-            for_people(last.ago),
-            plain(&last.by),
-            plain(&last.reason)
-        ));
-    }
-    lines.join("\n")
 }

@@ -107,6 +107,11 @@ impl<K: Clone + Eq + Hash, V, T: Copy + Ord> ExpiringMap<K, V, T> {
         }
     }
 
+    /// The keys of all entries, expired ones included.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.keys()
+    }
+
     /// Entries held, expired ones included.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

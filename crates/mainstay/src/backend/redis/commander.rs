@@ -188,6 +188,18 @@ impl Commander {
         replicated.map_err(|failure| failure.into_error(false))
     }
 
+    /// A key that the node of this number serves, as nodes are counted now; `None` beyond the last.
+    pub(crate) fn key_on(&self, node: usize) -> Option<String> {
+        match &self.route {
+            Route::Node { .. } => (node == 0).then(String::new),
+            Route::Cluster(cluster) => {
+                let map = cluster.slot_map();
+                let tag = map.hash_tag_of(map.primaries().get(node)?)?;
+                Some(format!("{{{tag}}}"))
+            }
+        }
+    }
+
     /// The indices of keys that one node serves, for each node.
     pub(crate) fn by_node(&self, keys: &[StoreKey]) -> Vec<Vec<usize>> {
         match &self.route {

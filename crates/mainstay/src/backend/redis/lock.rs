@@ -12,11 +12,12 @@ use super::cache::millis;
 use super::calls::{Called, Calls};
 use super::commander::{Commander, Effect, ScriptCall};
 use super::hub::Hub;
+use super::scan;
 use super::script::{self, Script};
 use super::{Limits, reply};
 use crate::backend::{
     BreakOrder, Hold, HolderView, LockLease, LockRelease, LockStore, LockTry, LockView, Renewal,
-    Wakeups,
+    ScanFrom, ScanPart, Wakeups,
 };
 use crate::error::Result;
 use crate::key::StoreKey;
@@ -38,6 +39,8 @@ pub(super) struct RedisLocks {
 /// What the names of one kind are kept by.
 #[derive(Debug)]
 struct Scripts {
+    /// The type of their keys.
+    key_type: &'static str,
     acquire: &'static Script,
     renew: &'static Script,
     release: &'static Script,
@@ -49,6 +52,7 @@ impl RedisLocks {
     /// Names that one holds: plain strings, as other programs know them.
     pub(super) fn whole(commander: Arc<Commander>, hub: Arc<Hub>, limits: Limits) -> Self {
         let scripts = Scripts {
+            key_type: "string",
             acquire: &script::LOCK_ACQUIRE,
             renew: &script::LOCK_RENEW,
             release: &script::LOCK_RELEASE,
@@ -61,6 +65,7 @@ impl RedisLocks {
     /// Names that several hold: sorted sets.
     pub(super) fn shared(commander: Arc<Commander>, hub: Arc<Hub>, limits: Limits) -> Self {
         let scripts = Scripts {
+            key_type: "zset",
             acquire: &script::SHARE_ACQUIRE,
             renew: &script::SHARE_RENEW,
             release: &script::SHARE_RELEASE,
@@ -237,6 +242,10 @@ impl LockStore for RedisLocks {
         let (channel, kept) = (wakeup_channel(key), keep(Duration::ZERO));
         let arguments = [owner, channel.as_str(), &kept];
         released(&self.eval(self.scripts.release, key, &arguments).await?)
+    }
+
+    async fn scan(&self, prefix: &StoreKey, from: ScanFrom) -> Result<ScanPart> {
+        scan::part(&self.commander, prefix, self.scripts.key_type, from).await
     }
 
     async fn inspect(&self, key: &StoreKey) -> Result<LockView> {

@@ -19,6 +19,7 @@ mod limit;
 mod link;
 mod lock;
 mod reply;
+mod scan;
 mod script;
 mod sentinel;
 mod server;

@@ -12,7 +12,8 @@ use super::epoch::next_number;
 use super::expiring::ExpiringMap;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{
-    BreakOrder, Hold, LockLease, LockRelease, LockStore, LockTry, LockView, Renewal, Turns, Wakeups,
+    BreakOrder, Hold, LockLease, LockRelease, LockStore, LockTry, LockView, Renewal, ScanFrom,
+    ScanPart, Turns, Wakeups,
 };
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind, Result};
@@ -135,6 +136,16 @@ impl LockStore for MemoryLocks {
             LockRelease::Released
         } else {
             LockRelease::NotHeld
+        })
+    }
+
+    async fn scan(&self, prefix: &StoreKey, _: ScanFrom) -> Result<ScanPart> {
+        let names = lock(&self.names);
+        let names = names.0.keys();
+        let names = names.filter_map(|key| key.as_str().strip_prefix(prefix.as_str()));
+        Ok(ScanPart {
+            names: names.map(str::to_owned).collect(),
+            next: None,
         })
     }
 

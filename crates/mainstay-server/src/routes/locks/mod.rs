@@ -1,22 +1,23 @@
-//! `POST /v1/locks/{name}:acquire`, `:renew` and `:release`: leases with a fence. `GET` tells who
-//! holds a lock, and `:break` frees it for its holder.
+//! `POST /v1/locks/{name}:acquire`, `:renew` and `:release`: leases with a fence.
+
+mod seen;
 
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{ALLOW, HeaderName};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
+use axum::http::header::HeaderName;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use mainstay::lock::{Fence, LeaseAttempt, LockInfo, LockLease, Release};
+use mainstay::lock::{LeaseAttempt, LockLease, Release};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{method_not_allowed, no_verb};
+use super::no_verb;
 use crate::app::App;
-use crate::extract::{JsonBody, Query, duration, segment, verb};
+use crate::extract::{JsonBody, Query, duration, verb};
 use crate::middleware::{RouteLabel, within};
 use crate::problem::{Problem, millis, millis_up};
 
@@ -28,7 +29,9 @@ const VERBS: &str = ":acquire, :renew, :release, :break";
 const FENCE_HEADER: HeaderName = HeaderName::from_static("mainstay-fence");
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/locks/{name_and_verb}", get(show).post(act))
+    Router::new()
+        .route("/v1/locks", get(seen::list))
+        .route("/v1/locks/{name_and_verb}", get(seen::show).post(act))
 }
 
 async fn act(State(app): State<App>, request: Request) -> Result<Response, Problem> {
@@ -49,7 +52,7 @@ async fn act(State(app): State<App>, request: Request) -> Result<Response, Probl
         ),
         "break" => (
             "/v1/locks/{name}:break",
-            break_hold(&app, &name, request).await,
+            seen::break_hold(&app, &name, request).await,
         ),
         _ => return Err(no_verb(VERBS)),
     };
@@ -149,70 +152,6 @@ async fn release(app: &App, name: &str, request: Request) -> Result<Response, Pr
         Release::Released => Ok(StatusCode::NO_CONTENT.into_response()),
         Release::NotHeld => Err(not_held()),
     }
-}
-
-async fn show(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    Query::of(&uri, &[])?;
-    if verb(&uri, 2)?.is_some() {
-        return Err(method_not_allowed().header(ALLOW, "POST"));
-    }
-    let lock = app.stay.lock(&segment(&uri, 2)?).build()?;
-    let info = within(app.request_timeout(), lock.inspect()).await??;
-    let mut response = Json(described(&info)).into_response();
-    response
-        .extensions_mut()
-        .insert(RouteLabel("/v1/locks/{name}"));
-    Ok(response)
-}
-
-fn described(info: &LockInfo) -> Value {
-    let holding = info.holding.as_ref().map(|holding| {
-        json!({
-            "holder": holding.holder,
-            "fence": holding.fence.map(Fence::get),
-            "left_ms": holding.left.map(millis),
-            "held_for_ms": holding.held_for.map(millis),
-        })
-    });
-    let last_break = info
-        .last_break
-        .as_ref()
-        .map(|last| json!({"ago_ms": millis(last.ago), "by": last.by, "reason": last.reason}));
-    json!({"holding": holding, "waiting": info.waiting, "last_break": last_break})
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Break {
-    /// Of the holder that was seen; none for a foreign value.
-    fence: Option<u64>,
-    reason: String,
-}
-
-async fn break_hold(app: &App, name: &str, request: Request) -> Result<Response, Problem> {
-    let asked: Break = body(app, request).await?;
-    let lock = app.stay.lock(name).build()?;
-    let info = within(app.request_timeout(), lock.inspect()).await??;
-    let seen = info
-        .holding
-        .filter(|seen| seen.fence.map(Fence::get) == asked.fence);
-    let Some(seen) = seen else {
-        return Err(not_held_so());
-    };
-    let ended = lock.force_release(&seen, &asked.reason);
-    match within(app.request_timeout(), ended).await?? {
-        Release::Released => Ok(StatusCode::NO_CONTENT.into_response()),
-        Release::NotHeld => Err(not_held_so()),
-    }
-}
-
-fn not_held_so() -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "lock_not_held",
-        "The lock is not held with this fence",
-        "that hold has ended: GET the lock to see who holds it now",
-    )
 }
 
 fn fenced(lease: &LockLease, answer: Value) -> Response {
