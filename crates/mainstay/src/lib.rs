@@ -90,3 +90,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/cache.md")]
 struct CacheGuide;
+
+/// And those of the guide to locks.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/locks.md")]
+struct LockGuide;
