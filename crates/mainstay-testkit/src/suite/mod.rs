@@ -13,6 +13,7 @@ pub mod entries;
 pub mod health;
 pub mod limit;
 pub mod lock;
+pub mod lock_drops;
 pub mod lock_kinds;
 pub mod near;
 pub mod session;
@@ -157,6 +158,15 @@ macro_rules! behaviours {
                 a_token_that_is_no_token_is_refused
                 what_is_held_can_be_seen
                 a_forced_release_ends_what_was_seen_and_nothing_else
+            }
+            lock_drops {
+                a_dropped_acquisition_leaves_nothing
+                a_dropped_release_releases
+                work_that_is_dropped_under_a_lock_releases_it
+                a_dropped_acquisition_of_units_leaves_nothing
+                a_dropped_writer_holds_up_no_reader
+                a_dropped_acquisition_of_several_locks_leaves_none_of_them
+                a_dropped_candidate_leads_no_longer
             }
             lock_kinds {
                 a_semaphore_lets_in_as_many_as_it_has_units

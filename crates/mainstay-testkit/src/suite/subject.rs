@@ -218,6 +218,28 @@ impl Subject {
         Some(text)
     }
 
+    /// Keys that do not end by themselves; none in memory.
+    pub async fn endless_keys(&self) -> Vec<String> {
+        let mut endless = Vec::new();
+        for node in self.nodes() {
+            let mut connection = Connection::open(node).await.unwrap();
+            let patterns = [
+                format!("{}*", self.prefix()),
+                format!("{{{}*", self.prefix()),
+            ];
+            for pattern in patterns {
+                let keys = connection.command(&["KEYS", &pattern]).await.unwrap();
+                for key in keys.items() {
+                    let end = connection.command(&["PTTL", key.text()]).await.unwrap();
+                    if end == Reply::Integer(-1) {
+                        endless.push(key.text().to_owned());
+                    }
+                }
+            }
+        }
+        endless
+    }
+
     /// How many clients listen to a channel; none in memory.
     pub async fn listeners(&self, channel: &str) -> Option<i64> {
         let channel = format!("{}{channel}", self.prefix());
