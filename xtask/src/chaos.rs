@@ -25,11 +25,13 @@ pub(crate) struct Options {
     seconds: Option<u64>,
 }
 
-const FAULTS: [&str; 6] = [
+const FAULTS: [&str; 8] = [
     "test",
     "--release",
     "--package",
     "mainstay-testkit",
+    "--package",
+    "mainstay-cli",
     "--test",
     "faults",
 ];

@@ -42,6 +42,11 @@ impl Group {
         Ok(Self { leader, id })
     }
 
+    /// The group's number.
+    pub(crate) fn id(&self) -> Pid {
+        self.id
+    }
+
     /// Waits for the command, not for what it left running. Cancel safe.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.leader.wait().await

@@ -3,6 +3,7 @@
 mod list;
 mod look;
 mod view;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::io;
@@ -13,6 +14,7 @@ use clap::{Args, Subcommand};
 use mainstay::Name;
 use mainstay::lock::{Acquire, LockGuard, Release};
 
+use self::watchdog::Watchdog;
 use crate::arguments::Global;
 use crate::child::{self, Group};
 use crate::failure::Failure;
@@ -25,6 +27,9 @@ const LOST: u8 = 76;
 const CANNOT_EXECUTE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
+/// How often the watchdog hears of the deadline, which moves three times a ttl.
+const TELLS_A_TTL: u32 = 6;
+
 const EXAMPLES: &str = "\
 Examples:
   mainstay lock run nightly-report -- ./report.sh --all
@@ -33,7 +38,8 @@ Examples:
 The command gets MAINSTAY_LOCK, the lock's name, and MAINSTAY_FENCE, a number that rises with
 every holder: let the resource refuse lower ones. It runs in a process group of its own and cannot
 read from the terminal. SIGINT, SIGTERM and SIGHUP are passed on to the group. When the lock is
-lost, the group gets SIGTERM, and SIGKILL after --grace.
+lost, the group gets SIGTERM, and SIGKILL after --grace. So it does when mainstay itself is killed or
+suspended beyond its lease: a second process watches over it.
 
 Exit codes:
   the command's   it ended while the lock was held; 128+N when signal N ended it
@@ -60,6 +66,9 @@ enum Action {
     Show(look::Show),
     /// Frees a lock that its holder does not free
     Break(look::Break),
+    /// Ends a command when the process that holds its lock is gone
+    #[command(hide = true)]
+    Watchdog(watchdog::Watch),
 }
 
 #[derive(Args)]
@@ -88,6 +97,7 @@ impl Lock {
             Action::Ls(list) => list.run(global).await,
             Action::Show(show) => show.run(global).await,
             Action::Break(order) => order.run(global).await,
+            Action::Watchdog(watch) => watch.run().await,
         }
     }
 }
@@ -123,6 +133,13 @@ impl Run {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err(Failure::Usage("a command is missing after --".to_owned()));
         };
+        let mut watchdog = match Watchdog::start(name.as_str(), self.grace) {
+            Ok(watchdog) => watchdog,
+            Err(failure) => {
+                release(guard, name).await;
+                return Err(failure);
+            }
+        };
         let variables = [
             ("MAINSTAY_LOCK", name.to_string()),
             ("MAINSTAY_FENCE", guard.fence().to_string()),
@@ -139,17 +156,21 @@ impl Run {
                 }));
             }
         };
+        watchdog.watch(group.id(), &guard).await;
         let status = loop {
             tokio::select! {
+                () = watchdog.keep_told(&guard, self.ttl / TELLS_A_TTL) => {}
                 status = group.wait() => break status.map_err(wait_failed)?,
                 () = guard.lost() => {
                     complain(format_args!("lock {name} was lost: ending the command"));
                     group.end(self.grace).await.map_err(wait_failed)?;
+                    watchdog.dismiss().await;
                     return Ok(ExitCode::from(LOST));
                 }
                 signal = signals.next() => group.signal(signal),
             }
         };
+        watchdog.dismiss().await;
         Ok(self.conclude(guard, name, status).await)
     }
 

@@ -135,6 +135,25 @@ async fn a_lost_lock_ends_the_whole_group_with_exit_code_76() {
 }
 
 #[tokio::test]
+async fn a_command_ends_with_the_process_that_holds_its_lock() {
+    let server = Server::start(Flavor::Redis).await;
+    let flags = ["--ttl", "1s", "--grace", "200ms"];
+    let stubborn = "trap '' TERM; sleep 60 & echo $!; wait; wait; wait";
+    for (signal, why) in [("KILL", "lost its holder"), ("STOP", "was not renewed")] {
+        let wait = [&flags[..], &["--wait", "10s"]].concat();
+        let (mut running, grandchild) = hold(&server.url(), &wait, stubborn);
+        assert!(exists(&grandchild));
+        running.signal(signal);
+        is_gone(&grandchild).await;
+        if signal == "STOP" {
+            running.signal("CONT");
+        }
+        let ended = running.end();
+        assert!(ended.stderr.contains(why), "{signal}: {ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_backend_that_is_away_is_exit_code_2_and_runs_nothing() {
     let mut server = Server::start(Flavor::Redis).await;
     server.kill();

@@ -270,6 +270,8 @@ pub async fn a_wait_that_runs_out_tells_who_holds_the_lock(subject: &Subject) {
         "{left:?}"
     );
     assert!(holder.contains(&std::process::id().to_string()), "{holder}");
+    // Not by and by: the process may end now, and who comes later must not wait for it.
+    assert_eq!(lock.inspect().await.unwrap().waiting, 0);
 }
 
 pub async fn a_dropped_guard_frees_the_lock(subject: &Subject) {

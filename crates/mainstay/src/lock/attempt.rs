@@ -116,6 +116,7 @@ async fn attempt(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
                 }
                 let now = clock.now();
                 if now >= end {
+                    orphan.give_up().await;
                     let holder = holder.unwrap_or_default();
                     return Ok(Attempt::Held { left, holder });
                 }

@@ -15,18 +15,20 @@ pub(super) fn release(lock: Arc<Shared>, owner: String) {
         tracing::debug!(lock = %lock.name, "no runtime to release on: the lease will expire");
         return;
     };
-    runtime.spawn(async move {
-        let released = timeout(lock.command_timeout, lock.store.release(&lock.key, &owner)).await;
-        match released {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(lock = %lock.name, %error, "lock not released: its lease will expire");
-            }
-            Err(_) => {
-                tracing::warn!(lock = %lock.name, "lock not released in time: its lease will expire");
-            }
+    runtime.spawn(async move { release_now(&lock, &owner).await });
+}
+
+async fn release_now(lock: &Shared, owner: &str) {
+    let released = timeout(lock.command_timeout, lock.store.release(&lock.key, owner)).await;
+    match released {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(lock = %lock.name, %error, "lock not released: its lease will expire");
         }
-    });
+        Err(_) => {
+            tracing::warn!(lock = %lock.name, "lock not released in time: its lease will expire");
+        }
+    }
 }
 
 /// Releases on drop whatever an attempt may have taken.
@@ -64,6 +66,15 @@ impl Orphan {
     /// The store has said that nothing is held.
     pub(super) fn holds_nothing(&mut self) {
         self.state = State::Nothing;
+    }
+
+    /// Releases before the caller goes on, who may end the process: what is left to the background
+    /// would be lost then.
+    pub(super) async fn give_up(mut self) {
+        if self.state == State::Perhaps {
+            release_now(&self.lock, &self.owner).await;
+            self.state = State::Nothing;
+        }
     }
 
     /// Hands the duty to release to the caller.
