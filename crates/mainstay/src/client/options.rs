@@ -244,6 +244,15 @@ mod tests {
         error.to_string()
     }
 
+    /// Or it could not be spawned.
+    #[test]
+    fn a_connection_is_opened_on_any_thread() {
+        fn is_send<T: Send>(_: T) {}
+        is_send(Options::new().connect("memory:"));
+        is_send(crate::Mainstay::connect("memory:"));
+        is_send(crate::Mainstay::from_env());
+    }
+
     #[tokio::test]
     async fn options_out_of_range_are_refused_wherever_they_are_set() {
         assert_eq!(

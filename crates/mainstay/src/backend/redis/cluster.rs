@@ -84,8 +84,9 @@ impl Cluster {
 
     pub(crate) async fn wait_up(&self, deadline: Instant) -> Result<()> {
         let mut complete = self.complete.subscribe();
-        let known = timeout_at(deadline, complete.wait_for(|complete| *complete)).await;
-        if known.is_err() {
+        // What it gives is a guard, which is not to be held on: this future is sent to other threads.
+        let known = async { complete.wait_for(|complete| *complete).await.is_ok() };
+        if timeout_at(deadline, known).await.is_err() {
             return Err(Error::new(
                 crate::ErrorKind::Unavailable,
                 "no node of the cluster gave a complete slot map within the connect timeout",
