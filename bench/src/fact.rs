@@ -12,6 +12,10 @@ pub(crate) enum Fact {
     Hits(f64),
     /// Loads of one key that all callers wanted at once.
     Loads(u64),
+    /// Commands that callers sent for each of what was done.
+    Commands(f64),
+    /// Processor time that this process and the server took, in hundredths of one core.
+    Cpu { process: f64, server: f64 },
     /// From a write's end until the last reader saw it.
     SeenAfter(Duration),
 }
@@ -23,6 +27,17 @@ impl Fact {
             (Self::Hits(a), Self::Hits(b)) => Self::Hits(a.min(b)),
             (Self::Loads(a), Self::Loads(b)) => Self::Loads(a.max(b)),
             (Self::SeenAfter(a), Self::SeenAfter(b)) => Self::SeenAfter(a.max(b)),
+            (Self::Commands(a), Self::Commands(b)) => Self::Commands(a.max(b)),
+            (
+                Self::Cpu { process, server },
+                Self::Cpu {
+                    process: other_process,
+                    server: other_server,
+                },
+            ) => Self::Cpu {
+                process: process.max(other_process),
+                server: server.max(other_server),
+            },
             (first, _) => first,
         }
     }
@@ -31,6 +46,10 @@ impl Fact {
         match self {
             Self::Hits(percent) => json!({ "hits_percent": percent }),
             Self::Loads(loads) => json!({ "loads": loads }),
+            Self::Commands(commands) => json!({ "commands": commands }),
+            Self::Cpu { process, server } => {
+                json!({ "process_percent": process, "server_percent": server })
+            }
             Self::SeenAfter(delay) => json!({ "seen_after_ms": delay.as_secs_f64() * 1_000.0 }),
         }
     }
@@ -42,6 +61,13 @@ impl fmt::Display for Fact {
             Self::Hits(percent) => write!(f, "{percent:.1} % hits"),
             Self::Loads(1) => write!(f, "1 load"),
             Self::Loads(loads) => write!(f, "{loads} loads"),
+            Self::Commands(commands) => write!(f, "{commands:.2} commands each"),
+            Self::Cpu { process, server } => {
+                write!(
+                    f,
+                    "{process:.1} % of a core here, {server:.1} % in the server"
+                )
+            }
             Self::SeenAfter(delay) => {
                 write!(f, "seen after {:.2} ms", delay.as_secs_f64() * 1_000.0)
             }

@@ -4,7 +4,7 @@ use crate::install;
 use crate::process::{self, Outcome, cargo};
 
 /// Scenarios that start peers in other languages.
-const WITH_PEERS: [&str; 2] = ["peers", "stampede"];
+const WITH_PEERS: [&str; 3] = ["lock", "peers", "stampede"];
 
 /// Builds and runs the benchmarks, side by side with peers.
 ///

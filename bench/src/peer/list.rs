@@ -50,6 +50,21 @@ pub(crate) fn for_stampedes(with_scripts: bool) -> Vec<Peer> {
     peers(with_scripts, cashews)
 }
 
+/// Lock libraries in other languages.
+pub(crate) fn for_locks(with_scripts: bool) -> Vec<Peer> {
+    let javascript = Language::JavaScript;
+    let peers = [
+        script("redlock (npm)", javascript, "redlock_peer.mjs", &[]),
+        script(
+            "python-redis-lock",
+            Language::Python,
+            "redis_lock_peer.py",
+            &[],
+        ),
+    ];
+    peers.into_iter().filter(|_| with_scripts).collect()
+}
+
 fn peers(with_scripts: bool, cashews: Peer) -> Vec<Peer> {
     let mut peers = Vec::new();
     peers.push(rust("mainstay near", "mainstay-near", SHARED));

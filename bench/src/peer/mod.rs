@@ -1,4 +1,4 @@
-//! Caching libraries that do the same work, each in processes of its own.
+//! Libraries that do the same work, each in processes of its own.
 //!
 //! A peer's program is started with the server's URL and the file of a [`Workload`]. It prints
 //! `{"ready": true}`, then answers each line that it reads with one line, both JSON:
@@ -6,7 +6,14 @@
 //! - `{"do": "round", "callers": 64, "seconds": 1, "load_ms": 1}`: asks once for every warm key,
 //!   then follows the workload and answers `calls`, `loads`, `per_second`, `p50_us`, `p99_us`;
 //! - `{"do": "stampede", "callers": 125, "key": "k", "load_ms": 300}`: asks for one key that
-//!   nobody has, and answers `loads` and `latencies_us`.
+//!   nobody has, and answers `loads` and `latencies_us`;
+//! - `{"do": "pairs", "callers": 8, "seconds": 1}`: each caller acquires and releases a lock of its
+//!   own in a loop, and the answer is `per_second`, `p50_us`, `p99_us`;
+//! - `{"do": "wait", "waiters": 500}`: holds one lock and answers `{}` when all wait for it;
+//!   `{"do": "hand-offs"}` releases it, and each of them does so as soon as it has it: `seconds`
+//!   altogether, and `latencies_us` from each release to the next acquisition.
+//!
+//! Those of locks are given `-` for a workload.
 //!
 //! It ends with its standard input.
 
@@ -16,7 +23,7 @@ mod process;
 mod program;
 mod workload;
 
-pub(crate) use list::{for_rounds, for_stampedes};
+pub(crate) use list::{for_locks, for_rounds, for_stampedes};
 pub(crate) use process::Process;
 pub(crate) use program::serve;
 pub(crate) use workload::Workload;
