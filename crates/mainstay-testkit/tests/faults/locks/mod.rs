@@ -3,6 +3,7 @@
 mod fenced;
 mod holders;
 mod queue;
+mod replies;
 mod restart;
 
 use std::time::Duration;
