@@ -2,7 +2,9 @@
 
 mod fenced;
 mod holders;
+mod promotion;
 mod queue;
+mod replicas;
 mod replies;
 mod restart;
 
