@@ -4,6 +4,7 @@ mod fenced;
 mod holders;
 mod promotion;
 mod queue;
+mod redlock;
 mod replicas;
 mod replies;
 mod restart;
