@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mainstay_testkit::fixture::{
     Cluster, Connection, FaultProxy, Flavor, ForeignClient, Mode, Persistence, Reply, SentinelSet,
-    Server, eventually,
+    Server, WallClock, eventually,
 };
 use tokio::time::{Instant, timeout};
 
@@ -40,6 +40,7 @@ on_both_flavors! {
     an_append_only_file_keeps_a_key_across_a_kill
     a_password_is_in_the_url_and_required
     a_stopped_server_answers_once_it_continues
+    a_stepped_wall_clock_is_that_of_its_server_alone
     a_dropped_server_leaves_no_process
     a_replica_takes_over_the_slots_of_a_killed_primary
     a_replica_becomes_the_primary_of_the_sentinels
@@ -141,6 +142,28 @@ async fn a_stopped_server_answers_once_it_continues(flavor: Flavor) {
     assert!(timeout(NEVER, &mut waiting).await.is_err());
     server.cont();
     assert_eq!(waiting.await.text(), "PONG");
+}
+
+async fn a_stepped_wall_clock_is_that_of_its_server_alone(flavor: Flavor) {
+    const HOUR: i64 = 3_600;
+    let mut clock = WallClock::start();
+    let moved = Server::builder(flavor).wall_clock(&clock).start().await;
+    let other = Server::start(flavor).await;
+    let script = "return tonumber(redis.call('TIME')[1])";
+    let time = async |server: &Server| server.command(&["EVAL", script, "0"]).await.integer();
+    for step in [0, HOUR, -HOUR, -HOUR] {
+        let set = ["SET", "key", "value", "EX", "60"];
+        assert_eq!(moved.command(&set).await, ok());
+        let before = time(&moved).await - time(&other).await;
+        clock.step(step);
+        let after = time(&moved).await - time(&other).await;
+        // Two questions may be on either side of a second.
+        let off = (after - before - step).abs();
+        assert!(off <= 2, "{off} s beside {step}");
+        let left = moved.command(&["TTL", "key"]).await.integer();
+        let expected = if step > 0 { -2 } else { 60 - step };
+        assert!((left - expected).abs() <= 2, "{left} s left after {step}");
+    }
 }
 
 async fn a_dropped_server_leaves_no_process(flavor: Flavor) {
