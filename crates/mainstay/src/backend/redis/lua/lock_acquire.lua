@@ -32,4 +32,4 @@ if owner then
   return {'held', redis.call('PTTL', KEYS[1]), last[2] == owner and last[3] or '', before}
 end
 call(ARGV[6], head)
-return {'free', math.max(redis.call('ZSCORE', KEYS[4], head) - milliseconds, 0), '', before}
+return {'free', place_left(head, milliseconds), '', before}

@@ -50,6 +50,12 @@ local function queue_up(owner, lasts, milliseconds, now)
   redis.call('PEXPIRE', KEYS[4], 60000)
   return redis.call('ZRANK', KEYS[3], owner)
 end
+-- How long the place of `owner` lasts. It may have ended since it was looked at: Redis before 7.2
+-- reads its clock anew within a script, and one that is set back then ends keys that are extended.
+local function place_left(owner, milliseconds)
+  local ends = redis.call('ZSCORE', KEYS[4], owner)
+  return math.max((ends or milliseconds) - milliseconds, 0)
+end
 -- A login without the right to publish does the rest all the same: who waits looks again anyway.
 local function call(channel, owner)
   redis.pcall('PUBLISH', channel, owner)

@@ -44,4 +44,4 @@ if not head then
   return {'held', 0, '', before}
 end
 call(ARGV[6], head)
-return {'free', math.max(redis.call('ZSCORE', KEYS[4], head) - milliseconds, 0), '', before}
+return {'free', place_left(head, milliseconds), '', before}
