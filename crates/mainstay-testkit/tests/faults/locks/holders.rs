@@ -11,7 +11,7 @@ use super::queue::hold;
 
 on_both_flavors! {
     l5_a_holder_whose_connections_are_killed_all_the_time_keeps_its_lock
-    l7_a_holder_learns_that_its_lock_was_flushed_and_fences_rise_above_it
+    l7_a_holder_learns_that_its_lock_was_flushed_or_evicted_and_fences_rise_above_it
 }
 
 async fn l5_a_holder_whose_connections_are_killed_all_the_time_keeps_its_lock(flavor: Flavor) {
@@ -33,7 +33,10 @@ async fn l5_a_holder_whose_connections_are_killed_all_the_time_keeps_its_lock(fl
         assert!(guard.check().is_ok(), "lost after {:?}", began.elapsed());
         sleep(Duration::from_millis(50)).await;
     }
-    println!("{flavor}: L5 0 losses, {kills} connections killed");
+    println!(
+        "{flavor}: L5 0 losses in {:?}, {kills} connections killed",
+        began.elapsed()
+    );
     assert!(kills > 10, "{kills}");
     assert_eq!(
         server.command(&["EXISTS", "lock:report"]).await.integer(),
@@ -41,22 +44,41 @@ async fn l5_a_holder_whose_connections_are_killed_all_the_time_keeps_its_lock(fl
     );
 }
 
-async fn l7_a_holder_learns_that_its_lock_was_flushed_and_fences_rise_above_it(flavor: Flavor) {
+/// All that there is; the lock alone; the lock and what is remembered beside it; and what a server
+/// throws away that has no room.
+const LOSSES: [&[&[&str]]; 4] = [
+    &[&["FLUSHALL"]],
+    &[&["DEL", "lock:report"]],
+    &[&["DEL", "lock:report", "{lock:report}:f"]],
+    &[
+        &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"],
+        &["CONFIG", "SET", "maxmemory", "1"],
+        // It makes room first, and then still has none.
+        &["SET", "more", "than fits"],
+        &["CONFIG", "SET", "maxmemory", "0"],
+    ],
+];
+
+async fn l7_a_holder_learns_that_its_lock_was_flushed_or_evicted_and_fences_rise_above_it(
+    flavor: Flavor,
+) {
     const TTL: Duration = Duration::from_millis(1_500);
     let server = Server::start(flavor).await;
     let (ours, theirs) = (connect(&server.url()).await, connect(&server.url()).await);
     let lock = |stay: &mainstay::Mainstay| stay.lock("report").ttl(TTL).build().unwrap();
     let (ours, theirs) = (lock(&ours), lock(&theirs));
-    let flush: &[&str] = &["FLUSHALL"];
-    let evict_lock: &[&str] = &["DEL", "lock:report"];
-    let evict_both: &[&str] = &["DEL", "lock:report", "{lock:report}:f"];
+    let rounds = extent(1, 20);
     let (mut fence, mut slowest) = (0, Duration::ZERO);
-    for _ in 0..extent(1, 20) {
-        for loss in [flush, evict_lock, evict_both] {
+    for _ in 0..rounds {
+        for loss in LOSSES {
             let guard = hold(&ours).await;
             assert!(guard.fence().get() > fence, "the fence fell after {loss:?}");
             fence = guard.fence().get();
-            server.command(loss).await;
+            for command in loss {
+                server.command(command).await;
+            }
+            let left = server.command(&["EXISTS", "lock:report"]).await;
+            assert_eq!(left.integer(), 0, "{loss:?}");
             let lost_at = Instant::now();
             // Another may take it at once: the fence is what keeps the first one out.
             let Acquire::Acquired(other) = theirs.try_acquire().await.unwrap() else {
@@ -76,5 +98,15 @@ async fn l7_a_holder_learns_that_its_lock_was_flushed_and_fences_rise_above_it(f
             other.release().await.unwrap();
         }
     }
-    println!("{flavor}: L7 each loss was known after at most {slowest:?}, fences rose");
+    let stats = server.command(&["INFO", "stats"]).await;
+    let evicted = stats
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix("evicted_keys:"));
+    let evicted: u32 = evicted.expect("it is counted").parse().unwrap();
+    println!(
+        "{flavor}: L7 {} locks flushed, deleted or evicted ({evicted} keys): each loss was known after at most {slowest:?}, ttl {TTL:?}, fences rose",
+        rounds * LOSSES.len()
+    );
+    assert!(evicted > 0);
 }
