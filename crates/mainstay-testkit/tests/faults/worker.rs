@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use mainstay_testkit::fixture::WallClock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -13,19 +14,36 @@ use super::BOUND;
 
 /// Runs a worker to its end and returns the lines that it printed.
 pub(crate) async fn run(arguments: &[&str]) -> Vec<Value> {
-    let worker = Command::new(env!("CARGO_BIN_EXE_mainstay-worker"))
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(BOUND, worker)
+    finish(command(arguments), BOUND).await
+}
+
+/// As [`run`], by a wall clock of its own if there is one, and for as long as `bound`.
+pub(crate) async fn run_by(
+    clock: Option<&WallClock>,
+    arguments: &[&str],
+    bound: Duration,
+) -> Vec<Value> {
+    let mut worker = command(arguments);
+    worker.envs(clock.iter().flat_map(|clock| clock.environment()));
+    finish(worker, bound).await
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_mainstay-worker"));
+    worker.args(arguments).kill_on_drop(true);
+    worker
+}
+
+async fn finish(mut worker: Command, bound: Duration) -> Vec<Value> {
+    let output = timeout(bound, worker.output())
         .await
         .expect("a worker ends")
         .unwrap();
     assert!(
         output.status.success(),
-        "a worker failed: {}",
-        output.status
+        "a worker failed: {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines()
@@ -65,6 +83,13 @@ impl Worker {
         Self::start(&["holder", url, name, &ttl.as_millis().to_string()])
     }
 
+    /// As [`holder`](Self::holder), by a wall clock of its own.
+    pub(crate) fn holder_by(clock: &WallClock, url: &str, name: &str, ttl: Duration) -> Self {
+        let mut worker = command(&["holder", url, name, &ttl.as_millis().to_string()]);
+        worker.envs(clock.environment());
+        Self::spawn(worker)
+    }
+
     /// Suspends the process, or wakes it up.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
@@ -73,11 +98,13 @@ impl Worker {
     }
 
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mainstay-worker"))
-            .args(arguments)
+        Self::spawn(command(arguments))
+    }
+
+    fn spawn(mut worker: Command) -> Self {
+        let mut child = worker
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let input = child.stdin.take().expect("stdin is piped");

@@ -1,17 +1,20 @@
 //! Holders that are stopped or killed: of a semaphore's unit, or of a lock that guards a value.
 //!
 //! `holder` reads `take` and `write` from standard input. It answers `take` by the fence that it
-//! got, `write` by whether it knew that the lock was lost, and whether the value was written.
+//! got, `write` by whether it knew that the lock was lost, whether the value was written, and what
+//! time it is.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use mainstay::Mainstay;
+use mainstay::clock::Clock;
 use mainstay::lock::{Acquire, FencedWrite, LockGuard};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
-use super::{LOCK_TTL, LOCK_WAIT, Outcome, print};
+use super::clock::WorkerClock;
+use super::{LOCK_TTL, LOCK_WAIT, Outcome, connect, print};
 
 fn guard(acquire: Acquire) -> Result<LockGuard, &'static str> {
     match acquire {
@@ -32,7 +35,7 @@ pub(super) async fn share(url: &str, name: &str, units: &str) -> Outcome {
 }
 
 pub(super) async fn serve(url: &str, name: &str, ttl: &str) -> Outcome {
-    let stay = Mainstay::connect(url).await?;
+    let stay = connect(url).await?;
     let ttl = Duration::from_millis(ttl.parse()?);
     let lock = stay.lock(name).ttl(ttl).build()?;
     let value = stay.fenced_value(name).build()?;
@@ -51,7 +54,8 @@ pub(super) async fn serve(url: &str, name: &str, ttl: &str) -> Outcome {
                 // Though it knows: as one would that does not look.
                 let written = value.set(guard.fence(), "a holder's").await?;
                 let written = written == FencedWrite::Written;
-                print(&json!({"lost": lost, "written": written}))?;
+                let unix = WorkerClock.unix().as_secs();
+                print(&json!({"lost": lost, "written": written, "unix": unix}))?;
             }
             _ => return Err("expected take, then write".into()),
         }

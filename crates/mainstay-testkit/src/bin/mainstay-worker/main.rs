@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! mainstay-worker limit URL POLICY SUBJECT SECONDS
-//! mainstay-worker lock URL NAME SECTIONS
+//! mainstay-worker lock URL NAMES SECTIONS  so many of each name, all names at once
 //! mainstay-worker subscribe URL CHANNEL
 //! mainstay-worker share URL NAME UNITS
 //! mainstay-worker holder URL NAME TTL_MS   then lines of work, see `holder.rs`
@@ -10,24 +10,29 @@
 //! ```
 
 mod cache;
+mod clock;
 mod holder;
 
 use std::env;
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use mainstay::clock::{Clock, SystemClock};
 use mainstay::lock::Acquire;
 use mainstay::pubsub::Item;
 use mainstay::ratelimit::{Decision, Policy};
-use mainstay::{Mainstay, Name};
+use mainstay::{Mainstay, Name, Options};
 use serde_json::{Value, json};
+
+use self::clock::{WorkerClock, since_boot_micros};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const USAGE: &str = "expected limit URL POLICY SUBJECT SECONDS, lock URL NAME SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS or cache URL";
+const USAGE: &str = "expected limit URL POLICY SUBJECT SECONDS, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS or cache URL";
 const LOCK_TTL: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -47,7 +52,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mainstay-worker: {error}");
+            eprintln!("mainstay-worker: {error:?}");
             ExitCode::FAILURE
         }
     }
@@ -78,18 +83,33 @@ async fn limit(url: &str, policy: &str, subject: &str, seconds: &str) -> Outcome
     Ok(())
 }
 
-/// Takes and releases a lock, with the machine's clock at either end.
-async fn lock(url: &str, name: &str, sections: &str) -> Outcome {
-    let stay = Mainstay::connect(url).await?;
+/// A connection by the worker's own clock.
+async fn connect(url: &str) -> mainstay::Result<Mainstay> {
+    let options = Options::new().clock(Arc::new(WorkerClock));
+    options.connect(url).await
+}
+
+/// Takes and releases locks, with the time at either end.
+async fn lock(url: &str, names: &str, sections: &str) -> Outcome {
+    let stay = connect(url).await?;
+    let sections = sections.parse()?;
+    let names = names.split(',');
+    try_join_all(names.map(|name| one_lock(&stay, name, sections))).await?;
+    Ok(())
+}
+
+async fn one_lock(stay: &Mainstay, name: &str, sections: u32) -> Outcome {
     let lock = stay.lock(name).ttl(LOCK_TTL).build()?;
-    let micros = || u64::try_from(SystemClock.unix().as_micros());
-    for _ in 0..sections.parse::<u32>()? {
+    for _ in 0..sections {
         let Acquire::Acquired(guard) = lock.acquire(LOCK_WAIT).await? else {
             return Err("the lock did not become free".into());
         };
         let fence = guard.fence().get();
-        print(&json!({"acquired": micros()?, "fence": fence}))?;
-        print(&json!({"released": micros()?, "fence": fence}))?;
+        let acquired = since_boot_micros()?;
+        let unix = WorkerClock.unix().as_secs();
+        print(&json!({"name": name, "acquired": acquired, "fence": fence, "unix": unix}))?;
+        let released = since_boot_micros()?;
+        print(&json!({"name": name, "released": released, "fence": fence}))?;
         guard.release().await?;
     }
     Ok(())
