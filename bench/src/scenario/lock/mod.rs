@@ -32,7 +32,7 @@ async fn peers(server: &Server, with_scripts: bool) -> Outcome<Vec<(&'static str
     Ok(peers)
 }
 
-/// The scripts that mainstay runs, with what goes before them.
+/// The scripts that mainstay runs, with what goes into them.
 mod scripts {
     macro_rules! lua {
         ($name:literal) => {
@@ -43,12 +43,14 @@ mod scripts {
         };
     }
 
+    const HERE: &str = "-- PRELUDE\n";
+
     pub(super) fn acquire() -> String {
-        [lua!("lock_queue.lua"), lua!("lock_acquire.lua")].concat()
+        lua!("lock_acquire.lua").replace(HERE, lua!("lock_queue.lua"))
     }
 
     pub(super) fn release() -> String {
-        [lua!("lock_queue.lua"), lua!("lock_release.lua")].concat()
+        lua!("lock_release.lua").replace(HERE, lua!("lock_queue.lua"))
     }
 
     pub(super) fn renew() -> String {

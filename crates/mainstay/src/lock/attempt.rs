@@ -86,7 +86,7 @@ async fn attempt(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
             claim: lock.claim,
             owner: orphan.owner(),
             ttl: lock.ttl,
-            holder: &lock.holder,
+            holder: lock.holder,
             place,
         };
         let error = match lock.store.acquire(&lock.key, &hold).await {

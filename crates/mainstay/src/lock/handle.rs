@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) command_timeout: Duration,
-    pub(super) holder: String,
+    pub(super) holder: &'static str,
 }
 
 /// Whether a lock was acquired.

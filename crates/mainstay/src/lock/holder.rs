@@ -1,10 +1,12 @@
 //! Who holds a lock, for people.
 
+use std::sync::LazyLock;
 use std::{env, fs, process};
 
-/// `host:pid` of this process.
-pub(super) fn name() -> String {
-    format!("{}:{}", host(), process::id())
+/// `host:pid` of this process, as they were when it was asked for first.
+pub(super) fn name() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| format!("{}:{}", host(), process::id()));
+    &NAME
 }
 
 fn host() -> String {

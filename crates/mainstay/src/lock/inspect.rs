@@ -150,7 +150,7 @@ pub(super) async fn force_release(lock: &Shared, seen: &Holding, reason: &str) -
     }
     let order = BreakOrder {
         owner: &seen.token,
-        by: &lock.holder,
+        by: lock.holder,
         reason,
     };
     let released = lock.store.break_hold(&lock.key, &order).await?.into();

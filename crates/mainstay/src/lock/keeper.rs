@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -24,6 +24,9 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// A lease is renewed so much early if another is renewed now.
 const TOGETHER: Duration = Duration::from_millis(25);
 
+/// The longest that the task sleeps, and so stays when nothing is held any more.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// Leases that are renewed with one call of the store.
 const AT_ONCE: usize = 1_024;
 
@@ -40,7 +43,7 @@ pub(crate) struct Keeper {
     pub(super) store: Arc<dyn LockStore>,
     pub(super) clock: Arc<dyn Clock>,
     state: Mutex<State>,
-    earlier: Notify,
+    earlier: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -49,6 +52,8 @@ struct State {
     leases: HashMap<u64, Kept>,
     due: BTreeSet<(Moment, u64)>,
     task: Option<JoinHandle<()>>,
+    /// When the task looks by itself.
+    wakes: Moment,
 }
 
 struct Kept {
@@ -90,7 +95,7 @@ impl Keeper {
             store,
             clock,
             state: Mutex::default(),
-            earlier: Notify::new(),
+            earlier: Arc::default(),
         })
     }
 
@@ -118,29 +123,14 @@ impl Keeper {
         state.leases.insert(id, kept);
         metrics::holds_one_more();
         if state.task.as_ref().is_none_or(JoinHandle::is_finished) {
-            state.task = Some(tokio::spawn(Arc::clone(self).run()));
-        } else {
+            let (clock, earlier) = (Arc::clone(&self.clock), Arc::clone(&self.earlier));
+            state.wakes = Moment::default();
+            state.task = Some(tokio::spawn(run(Arc::downgrade(self), clock, earlier)));
+        } else if due < state.wakes {
             self.earlier.notify_one();
         }
         let keeper = Arc::clone(self);
         (Keeping { keeper, id }, known)
-    }
-
-    /// For as long as there are leases.
-    async fn run(self: Arc<Self>) {
-        let mut calls = FuturesUnordered::new();
-        loop {
-            match self.next_step() {
-                Step::Renew(asked) => calls.push(self.renew(asked)),
-                Step::Wait(until) => tokio::select! {
-                    biased;
-                    Some(answered) = calls.next() => self.settle(answered),
-                    () = self.earlier.notified() => {}
-                    () = self.clock.sleep_until(until) => {}
-                },
-                Step::Done => return,
-            }
-        }
     }
 
     fn next_step(&self) -> Step {
@@ -173,13 +163,15 @@ impl Keeper {
             return Step::Renew(asked);
         }
         if let Some((due, _)) = state.due.first() {
-            return Step::Wait(*due);
+            let until = (*due).min(now.after(IDLE));
+            state.wakes = until;
+            return Step::Wait(until);
         }
         state.task = None;
         Step::Done
     }
 
-    async fn renew(&self, asked: Vec<Asked>) -> Answered {
+    async fn renew(self: Arc<Self>, asked: Vec<Asked>) -> Answered {
         let leases = asked.iter().map(|it| LockLease {
             key: &it.lock.key,
             owner: &it.owner,
@@ -226,6 +218,32 @@ impl Keeper {
     }
 }
 
+/// For as long as there are leases, and a while longer: whoever takes and releases one lock after the
+/// other does not start and end it each time.
+async fn run(keeper: Weak<Keeper>, clock: Arc<dyn Clock>, earlier: Arc<Notify>) {
+    let mut calls = FuturesUnordered::new();
+    while let Some(keeping) = keeper.upgrade() {
+        match keeping.next_step() {
+            Step::Renew(asked) => calls.push(keeping.renew(asked)),
+            Step::Wait(until) => {
+                // Waiting keeps no connection open.
+                drop(keeping);
+                tokio::select! {
+                    biased;
+                    Some(answered) = calls.next() => {
+                        if let Some(keeper) = keeper.upgrade() {
+                            keeper.settle(answered);
+                        }
+                    }
+                    () = earlier.notified() => {}
+                    () = clock.sleep_until(until) => {}
+                }
+            }
+            Step::Done => return,
+        }
+    }
+}
+
 impl State {
     fn look_again(&mut self, id: u64, due: Moment) {
         if let Some(kept) = self.leases.get_mut(&id) {
@@ -259,7 +277,13 @@ fn third(lock: &Shared) -> Duration {
 impl Drop for Keeping {
     fn drop(&mut self) {
         let _ended = lock(&self.keeper.state).forget(self.id);
-        self.keeper.earlier.notify_one();
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // The task ends when it finds nobody.
+        self.earlier.notify_one();
     }
 }
 

@@ -22,8 +22,9 @@ use crate::backend::{
 use crate::error::Result;
 use crate::key::StoreKey;
 
-/// How long the last fence of a name is remembered after its last use.
-const KEEP_FENCE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long what is known of a name is kept, in milliseconds: for 7 days after the longest lease, of
+/// 24 hours, and an hour more, since not every acquisition extends it.
+const KEPT_MS: &str = "694800000";
 
 /// Locks that one script renews at most: the server does nothing else meanwhile.
 const RENEWED_AT_ONCE: usize = 64;
@@ -101,12 +102,9 @@ impl RedisLocks {
         let keys: Vec<_> = keys
             .flat_map(|(it, hash)| [it.key.as_str(), hash])
             .collect();
-        let times = leases
-            .iter()
-            .map(|it| [millis(it.ttl), keep(it.ttl.as_duration())]);
-        let times: Vec<_> = times.collect();
-        let words = leases.iter().zip(&times);
-        let words = words.flat_map(|(it, [ttl, kept])| [it.owner, ttl, kept]);
+        let ttls: Vec<_> = leases.iter().map(|it| millis(it.ttl)).collect();
+        let words = leases.iter().zip(&ttls);
+        let words = words.flat_map(|(it, ttl)| [it.owner, ttl, KEPT_MS]);
         let words: Vec<_> = words.map(str::as_bytes).collect();
         let effect = Effect::Idempotent;
         let renewed = self
@@ -143,15 +141,10 @@ fn wakeup_channel(key: &StoreKey) -> StoreKey {
     key.sibling("w")
 }
 
-/// The hash outlives the lock, whatever its TTL.
-fn keep(ttl: Duration) -> String {
-    (KEEP_FENCE + ttl).as_millis().to_string()
-}
-
 #[async_trait]
 impl LockStore for RedisLocks {
     async fn acquire(&self, key: &StoreKey, hold: &Hold<'_>) -> Result<LockTry> {
-        let (ttl, kept) = (millis(hold.ttl), keep(hold.ttl.as_duration()));
+        let ttl = millis(hold.ttl);
         let place = hold.place.map_or_else(|| "0".to_owned(), millis);
         let channel = wakeup_channel(key);
         let (units, of) = (hold.claim.units.to_string(), hold.claim.of.to_string());
@@ -159,7 +152,7 @@ impl LockStore for RedisLocks {
             hold.owner,
             &ttl,
             hold.holder,
-            &kept,
+            KEPT_MS,
             &place,
             channel.as_str(),
             &units,
@@ -227,20 +220,20 @@ impl LockStore for RedisLocks {
         if renewed.unwrap_or(Ok(Renewal::NotHeld))? == Renewal::NotHeld {
             return Ok(None);
         }
-        let (kept, ttl) = (keep(lease.ttl.as_duration()), millis(lease.ttl));
+        let ttl = millis(lease.ttl);
         let hash = lease.key.companion("f");
         let call = ScriptCall {
             script: self.scripts.renew,
             keys: &[lease.key.as_str(), &hash],
-            arguments: &[lease.owner, &ttl, &kept].map(str::as_bytes),
+            arguments: &[lease.owner, &ttl, KEPT_MS].map(str::as_bytes),
         };
         let replicated = self.commander.replicate(&call, wanted).await?;
         reply::count(&replicated).map(Some)
     }
 
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease> {
-        let (channel, kept) = (wakeup_channel(key), keep(Duration::ZERO));
-        let arguments = [owner, channel.as_str(), &kept];
+        let channel = wakeup_channel(key);
+        let arguments = [owner, channel.as_str(), KEPT_MS];
         released(&self.eval(self.scripts.release, key, &arguments).await?)
     }
 
@@ -264,8 +257,14 @@ impl LockStore for RedisLocks {
     }
 
     async fn break_hold(&self, key: &StoreKey, order: &BreakOrder<'_>) -> Result<LockRelease> {
-        let (channel, kept) = (wakeup_channel(key), keep(Duration::ZERO));
-        let arguments = [order.owner, channel.as_str(), &kept, order.by, order.reason];
+        let channel = wakeup_channel(key);
+        let arguments = [
+            order.owner,
+            channel.as_str(),
+            KEPT_MS,
+            order.by,
+            order.reason,
+        ];
         released(&self.eval(self.scripts.break_hold, key, &arguments).await?)
     }
 

@@ -1,5 +1,4 @@
--- Comes before the scripts that look at who waits for a lock, or remember who had it.
--- KEYS[2] hash of what is remembered; its field 'released' names the last owners who have released
+-- Comes before the scripts that look at who waits for a lock.
 -- KEYS[3] who waits, by the number of their turn; KEYS[4] the same, by when they are given up, in
 -- milliseconds of the server's clock: who waits asks again before
 local function refused(reply)
@@ -59,20 +58,4 @@ end
 -- A login without the right to publish does the rest all the same: who waits looks again anyway.
 local function call(channel, owner)
   redis.pcall('PUBLISH', channel, owner)
-end
--- Without memory a release is not remembered, and is a release all the same.
-local function remember_release(owner, kept)
-  local last = redis.call('HGET', KEYS[2], 'released')
-  local owners = {owner}
-  for other in string.gmatch(last or '', '[^\n]+') do
-    if #owners < 8 and other ~= owner then
-      owners[#owners + 1] = other
-    end
-  end
-  redis.pcall('HSET', KEYS[2], 'released', table.concat(owners, '\n'))
-  redis.call('PEXPIRE', KEYS[2], kept)
-end
-local function was_released(owner)
-  local last = redis.call('HGET', KEYS[2], 'released')
-  return last and string.find('\n' .. last .. '\n', '\n' .. owner .. '\n', 1, true) and 1 or 0
 end

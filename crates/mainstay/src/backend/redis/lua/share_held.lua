@@ -1,7 +1,8 @@
 -- Comes before the scripts of what several may hold, after lock_queue.lua.
 -- KEYS[1] owners by the end of their lease, in milliseconds of the server's clock; an owner starts
 -- with the units it holds and a dot
--- KEYS[2] hash beside it; its field 'h:' .. owner says 'fence since holder'
+-- KEYS[2] hash beside it; its field 'h:' .. owner says 'fence since holder', its field 'released' names
+-- the last owners who have released
 local function drop(owner)
   redis.call('ZREM', KEYS[1], owner)
   redis.call('HDEL', KEYS[2], 'h:' .. owner)
@@ -24,4 +25,20 @@ end
 -- Fence, since when, holder.
 local function record(owner)
   return string.match(redis.call('HGET', KEYS[2], 'h:' .. owner) or '', '^(%d+) (%d+) (.*)$')
+end
+-- Without memory a release is not remembered, and is a release all the same.
+local function remember_release(owner, kept)
+  local last = redis.call('HGET', KEYS[2], 'released')
+  local owners = {owner}
+  for other in string.gmatch(last or '', '[^\n]+') do
+    if #owners < 8 and other ~= owner then
+      owners[#owners + 1] = other
+    end
+  end
+  redis.pcall('HSET', KEYS[2], 'released', table.concat(owners, '\n'))
+  redis.call('PEXPIRE', KEYS[2], kept)
+end
+local function was_released(owner)
+  local last = redis.call('HGET', KEYS[2], 'released')
+  return last and string.find('\n' .. last .. '\n', '\n' .. owner .. '\n', 1, true) and 1 or 0
 end
