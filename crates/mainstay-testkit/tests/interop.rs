@@ -1,4 +1,4 @@
-//! Programs that use redis-py and ioredis, and mainstay, side by side.
+//! Programs that use redis-py, ioredis or plain Go, and mainstay, side by side.
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
@@ -18,6 +18,7 @@ const BOUND: Duration = Duration::from_secs(20);
 enum Language {
     Python,
     Node,
+    Go,
 }
 
 impl Language {
@@ -25,36 +26,52 @@ impl Language {
         match self {
             Self::Python => ForeignClient::python(&format!("{program}.py"), arguments),
             Self::Node => ForeignClient::node(&format!("{program}.mjs"), arguments),
+            Self::Go => ForeignClient::go(&format!("{program}.go"), arguments),
         }
     }
 }
 
-/// Stamps each `async fn(Flavor, Language)` for both servers and both languages.
+/// Stamps each `async fn(Flavor, Language)` for both servers and each of the languages.
 macro_rules! with_each_language {
-    ($($flavor:ident $Flavor:ident $language:ident $Language:ident,)* => $names:tt) => {
-        $(with_each_language! { @ $flavor $Flavor $language $Language $names })*
+    ($($module:ident $Flavor:ident $Language:ident,)* => $names:tt) => {
+        $(with_each_language! { @ $module $Flavor $Language $names })*
     };
-    (@ $module:ident $Flavor:ident $language:ident $Language:ident [$($name:ident)*]) => {
+    (@ $module:ident $Flavor:ident $Language:ident [$($name:ident)*]) => {
         mod $module {$(
             #[tokio::test]
             async fn $name() {
-                super::$name(super::Flavor::$Flavor, super::Language::$Language).await;
+                crate::$name(crate::Flavor::$Flavor, crate::Language::$Language).await;
             }
         )*}
     };
 }
 
-with_each_language! {
-    redis_python Redis python Python,
-    redis_node Redis node Node,
-    valkey_python Valkey python Python,
-    valkey_node Valkey node Node,
-    => [
-        the_plain_lock_recipe_and_mainstay_exclude_each_other
-        a_late_release_of_the_plain_recipe_does_not_free_ours
-        a_plain_subscriber_hears_our_events
-        plain_json_reaches_our_subscriber_as_an_event
-    ]
+mod locks {
+    with_each_language! {
+        redis_python Redis Python,
+        redis_node Redis Node,
+        redis_go Redis Go,
+        valkey_python Valkey Python,
+        valkey_node Valkey Node,
+        valkey_go Valkey Go,
+        => [
+            the_plain_lock_recipe_and_mainstay_exclude_each_other
+            a_late_release_of_the_plain_recipe_does_not_free_ours
+        ]
+    }
+}
+
+mod channels {
+    with_each_language! {
+        redis_python Redis Python,
+        redis_node Redis Node,
+        valkey_python Valkey Python,
+        valkey_node Valkey Node,
+        => [
+            a_plain_subscriber_hears_our_events
+            plain_json_reaches_our_subscriber_as_an_event
+        ]
+    }
 }
 
 async fn take(stay: &Mainstay) -> LockGuard {

@@ -1,4 +1,4 @@
-//! Clients in other languages: redis-py and ioredis, kept under `target/clients`.
+//! Clients in other languages: redis-py and ioredis, kept under `target/clients`, and Go.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,10 @@ impl Clients {
     pub(super) fn install() -> Outcome<Self> {
         let redis_py = ensure("redis-py", REDIS_PY, redis_py_version, install_redis_py)?;
         let ioredis = ensure("ioredis", IOREDIS, ioredis_version, install_ioredis)?;
-        println!("clients: redis-py {redis_py}, ioredis {ioredis}");
+        println!(
+            "clients: redis-py {redis_py}, ioredis {ioredis}, go {}",
+            go_version()?
+        );
         Ok(Self {
             python: absolute(PYTHON)?,
             node_modules: absolute(NODE_MODULES)?,
@@ -96,6 +99,12 @@ fn install_ioredis() -> Outcome {
             .args(["install", "--prefix", NODE_FOLDER])
             .args(["--no-audit", "--no-fund", &format!("ioredis@{IOREDIS}x")]),
     )
+}
+
+/// The tests compile their Go program themselves: it needs nothing but the standard library.
+fn go_version() -> Outcome<String> {
+    let version = process::read(Command::new("go").args(["env", "GOVERSION"]))?;
+    Ok(version.trim().trim_start_matches("go").to_owned())
 }
 
 /// Absolute without following links: a virtual environment's python is a link.

@@ -1,4 +1,4 @@
-//! Brings what tests and benchmarks drive: servers by apt, the rest by pip and npm.
+//! Brings what tests and benchmarks drive: servers and languages by apt, the rest by pip and npm.
 
 mod apt;
 mod backports;
@@ -40,6 +40,9 @@ const TOOLS: [Need; 4] = [
     need("npm", "npm"),
 ];
 
+/// For the clients alone, not for the benchmarks.
+const COMPILERS: [Need; 1] = [need("go", "golang-go")];
+
 /// Makes sure that the servers and their command lines are installed.
 pub(crate) fn servers() -> Outcome {
     let packages = missing(&SERVERS);
@@ -57,18 +60,18 @@ pub(crate) fn servers() -> Outcome {
 
 /// Makes sure that servers, tools and clients are installed.
 pub(crate) fn all() -> Outcome<Clients> {
-    servers_and_tools()?;
+    servers_and(&[TOOLS.as_slice(), &COMPILERS].concat())?;
     Clients::install()
 }
 
 /// Makes sure that servers, tools and the benchmarks' peers are installed.
 pub(crate) fn peers() -> Outcome {
-    servers_and_tools()?;
+    servers_and(&TOOLS)?;
     peers::install()
 }
 
-fn servers_and_tools() -> Outcome {
-    let needs = [SERVERS.as_slice(), TOOLS.as_slice()].concat();
+fn servers_and(tools: &[Need]) -> Outcome {
+    let needs = [SERVERS.as_slice(), tools].concat();
     let mut packages = missing(&needs);
     if !clients::python_has_venv() {
         packages.push("python3-venv");
