@@ -1,5 +1,6 @@
 //! `mainstay lock`.
 
+mod gate;
 mod list;
 mod look;
 mod view;
@@ -14,6 +15,7 @@ use clap::{Args, Subcommand};
 use mainstay::Name;
 use mainstay::lock::{Acquire, LockGuard, Release};
 
+use self::gate::Gate;
 use self::watchdog::Watchdog;
 use crate::arguments::Global;
 use crate::child::{self, Group};
@@ -24,8 +26,6 @@ use crate::signals::{self, Signals};
 
 const HELD: u8 = 75;
 const LOST: u8 = 76;
-const CANNOT_EXECUTE: u8 = 126;
-const NOT_FOUND: u8 = 127;
 
 /// How often the watchdog hears of the deadline, which moves three times a ttl.
 const TELLS_A_TTL: u32 = 6;
@@ -66,6 +66,9 @@ enum Action {
     Show(look::Show),
     /// Frees a lock that its holder does not free
     Break(look::Break),
+    /// Becomes a command once that can be ended with its lock
+    #[command(hide = true)]
+    Gate(gate::Pass),
     /// Ends a command when the process that holds its lock is gone
     #[command(hide = true)]
     Watchdog(watchdog::Watch),
@@ -97,6 +100,7 @@ impl Lock {
             Action::Ls(list) => list.run(global).await,
             Action::Show(show) => show.run(global).await,
             Action::Break(order) => order.run(global).await,
+            Action::Gate(pass) => pass.run().await,
             Action::Watchdog(watch) => watch.run().await,
         }
     }
@@ -130,33 +134,14 @@ impl Run {
         name: &Name,
         mut signals: Signals,
     ) -> Result<ExitCode, Failure> {
-        let Some((program, arguments)) = self.command.split_first() else {
-            return Err(Failure::Usage("a command is missing after --".to_owned()));
-        };
-        let mut watchdog = match Watchdog::start(name.as_str(), self.grace) {
-            Ok(watchdog) => watchdog,
+        let started = self.start(&guard, name).await;
+        let (mut group, mut watchdog, _gate) = match started {
+            Ok(started) => started,
             Err(failure) => {
                 release(guard, name).await;
                 return Err(failure);
             }
         };
-        let variables = [
-            ("MAINSTAY_LOCK", name.to_string()),
-            ("MAINSTAY_FENCE", guard.fence().to_string()),
-        ];
-        let mut group = match Group::spawn(program, arguments, &variables) {
-            Ok(group) => group,
-            Err(error) => {
-                complain(format_args!("cannot run {}: {error}", program.display()));
-                release(guard, name).await;
-                return Ok(ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
-                    NOT_FOUND
-                } else {
-                    CANNOT_EXECUTE
-                }));
-            }
-        };
-        watchdog.watch(group.id(), &guard).await;
         let status = loop {
             tokio::select! {
                 () = watchdog.keep_told(&guard, self.ttl / TELLS_A_TTL) => {}
@@ -172,6 +157,26 @@ impl Run {
         };
         watchdog.dismiss().await;
         Ok(self.conclude(guard, name, status).await)
+    }
+
+    /// Starts the command, and before it what ends it should this process be killed.
+    async fn start(
+        &self,
+        guard: &LockGuard,
+        name: &Name,
+    ) -> Result<(Group, Watchdog, Gate), Failure> {
+        let failed = |source| Failure::io("cannot start the command", source);
+        let mut watchdog = Watchdog::start(name.as_str(), self.grace)?;
+        let mut gate = Gate::closed().map_err(failed)?;
+        let variables = [
+            ("MAINSTAY_LOCK", name.to_string()),
+            ("MAINSTAY_FENCE", guard.fence().to_string()),
+        ];
+        let (program, arguments) = gate.before(&self.command).map_err(failed)?;
+        let group = Group::spawn(&program, &arguments, &variables).map_err(failed)?;
+        watchdog.watch(group.id(), guard).await;
+        gate.open().map_err(failed)?;
+        Ok((group, watchdog, gate))
     }
 
     /// Whether the command had the lock to its end decides what its exit code is worth.

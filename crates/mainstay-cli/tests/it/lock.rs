@@ -14,12 +14,11 @@ const BOUND: Duration = Duration::from_secs(15);
 
 /// Starts `sh -c script` under the lock and waits until it prints a line.
 fn hold(url: &str, flags: &[&str], script: &str) -> (Running, String) {
-    let arguments = [
-        &["lock", "run", "report"],
-        flags,
-        &["--", "sh", "-c", script],
-    ]
-    .concat();
+    hold_one(url, "report", flags, script)
+}
+
+fn hold_one(url: &str, name: &str, flags: &[&str], script: &str) -> (Running, String) {
+    let arguments = [&["lock", "run", name], flags, &["--", "sh", "-c", script]].concat();
     let mut running = start(on(url, &arguments));
     let mut line = String::new();
     BufReader::new(running.child().stdout.take().unwrap())
@@ -94,11 +93,7 @@ async fn a_second_run_is_refused_while_the_lock_is_held_and_waits_if_told() {
 async fn a_command_that_cannot_run_frees_the_lock() {
     let server = Server::start(Flavor::Redis).await;
     let url = server.url();
-    for (program, code) in [
-        ("/no/such/program", 127),
-        ("/etc/hostname", 126),
-        ("true", 0),
-    ] {
+    for (program, code) in [("/no/such/program", 127), ("/etc", 126), ("true", 0)] {
         let ended = run(on(&url, &["lock", "run", "report", "--", program]));
         assert_eq!(ended.code, Some(code), "{program}: {ended:?}");
     }
@@ -150,6 +145,20 @@ async fn a_command_ends_with_the_process_that_holds_its_lock() {
         }
         let ended = running.end();
         assert!(ended.stderr.contains(why), "{signal}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_ends_though_its_holder_is_killed_as_soon_as_it_has_begun() {
+    let server = Server::start(Flavor::Redis).await;
+    // It is a matter of microseconds what the holder has done by then.
+    for round in 0..20 {
+        let name = format!("report-{round}");
+        let flags = ["--ttl", "10s", "--grace", "200ms"];
+        let script = "echo $$; kill -KILL $PPID; exec sleep 60 2>/dev/null";
+        let (running, command) = hold_one(&server.url(), &name, &flags, script);
+        assert_eq!(running.end().code, None);
+        is_gone(&command).await;
     }
 }
 
