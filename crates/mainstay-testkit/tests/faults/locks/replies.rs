@@ -46,6 +46,7 @@ impl Monitor {
         // Each of the scripts looks once.
         let get = format!("lua] \"GET\" \"lock:{name}\"");
         let grant = format!("lua] \"HSET\" \"{{lock:{name}}}:f\" \"fence\" \"");
+        let again = format!("lua] \"PEXPIRE\" \"lock:{name}\"");
         let mut ran = Ran::default();
         loop {
             let Reply::Status(line) = self.0.read().await.unwrap() else {
@@ -59,6 +60,7 @@ impl Monitor {
                 ran.fences.insert(fence.parse().unwrap());
                 ran.grants += 1;
             }
+            ran.grants += u32::from(line.contains(&again));
             if line.contains(&get) {
                 ran.scripts += 1;
             }

@@ -42,7 +42,11 @@ end
 local milliseconds, now = clock()
 local head = first(milliseconds)
 if owner == ARGV[1] or not owner and (not head or head == ARGV[1]) then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  if owner then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  else
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  end
   leave(ARGV[1])
   local last = redis.call('HMGET', KEYS[2], 'owner', 'fence')
   return {'acquired', owner and last[1] == owner and last[2] or hand_out(now)}
