@@ -28,7 +28,9 @@ const SETTLE: Duration = Duration::from_millis(1_500);
 /// Commands that callers send, by those who send them; scripts run others on their behalf.
 const OURS: &[&str] = &["evalsha", "eval", "subscribe", "unsubscribe"];
 const RSLOCK: &[&str] = &["set", "evalsha", "eval"];
-const SCRIPTS: &[&str] = &["set", "blpop", "evalsha", "eval"];
+/// The server counts what scripts run as well: this one's are what sets its locks.
+const REDLOCK: &[&str] = &["evalsha", "eval"];
+const PYTHON: &[&str] = &["set", "blpop", "evalsha", "eval"];
 
 /// When each holder had it after the one before had begun to give it up.
 #[derive(Clone)]
@@ -58,9 +60,14 @@ pub(super) async fn run(plan: &Plan, with_scripts: bool) -> Outcome<Vec<Row>> {
     let mut contestants = Vec::new();
     for (name, process) in peers(&server, with_scripts).await? {
         let server = Arc::clone(&server);
+        let sends = match name {
+            "redlock (npm)" => REDLOCK,
+            "python-redis-lock" => PYTHON,
+            other => return Err(format!("what {other} sends is not known").into()),
+        };
         contestants.push(Contestant::measured(name, move |round| {
             let (server, process) = (Arc::clone(&server), process.clone());
-            async move { of_script(&server, &process, round.callers).await }
+            async move { of_script(&server, &process, sends, round.callers).await }
         }));
     }
     contestants.insert(0, {
@@ -143,13 +150,18 @@ struct Answer {
     latencies_us: Vec<u64>,
 }
 
-async fn of_script(server: &Server, process: &Shared, waiters: usize) -> Outcome<Measured> {
+async fn of_script(
+    server: &Server,
+    process: &Shared,
+    sends: &[&str],
+    waiters: usize,
+) -> Outcome<Measured> {
     let mut process = process.lock().await;
     let ready = json!({"do": "wait", "waiters": waiters});
     process.ask(&ready, SETTLE).await?;
-    let before = commands(server, SCRIPTS).await;
+    let before = commands(server, sends).await;
     let answer = process.ask(&json!({"do": "hand-offs"}), LONG).await?;
-    let sent = commands(server, SCRIPTS).await - before;
+    let sent = commands(server, sends).await - before;
     let answer: Answer = serde_json::from_value(answer)?;
     let mut latencies = Latencies::new()?;
     for latency in answer.latencies_us {

@@ -12,7 +12,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::task::AbortHandle;
 
 use super::contended::commands;
-use super::scripts;
+use super::{KEPT_MS, scripts};
 use crate::Outcome;
 use crate::fact::Fact;
 use crate::latency::Latencies;
@@ -21,7 +21,6 @@ use crate::scenario::connection::{bare, load, send};
 
 const LOCKS: usize = 10_000;
 const TTL: Duration = Duration::from_secs(30);
-const WEEK_MS: u64 = 7 * 24 * 3_600_000;
 /// All of them are renewed once in it.
 const PERIOD: Duration = Duration::from_secs(10);
 /// Both ways, twice.
@@ -87,7 +86,7 @@ async fn timers(mut connection: MultiplexedConnection) -> Outcome<Vec<AbortHandl
                 let mut command = redis::cmd("EVALSHA");
                 command.arg(&*renew).arg(2).arg(&name);
                 command.arg(format!("{{{name}}}:f")).arg("owner");
-                command.arg(TTL.as_millis() as u64).arg(WEEK_MS);
+                command.arg(TTL.as_millis() as u64).arg(KEPT_MS);
                 if let Err(error) = send(connection.clone(), &command).await {
                     eprintln!("not renewed: {error}");
                     return;

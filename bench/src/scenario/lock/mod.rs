@@ -20,6 +20,9 @@ pub(crate) async fn run(plan: &Plan, with_scripts: bool) -> Outcome<Vec<Row>> {
     Ok(rows)
 }
 
+/// How long mainstay has the server keep what is known of a name, in milliseconds.
+const KEPT_MS: &str = "694800000";
+
 /// A running peer, asked for one round at a time.
 type Shared = Arc<Mutex<Process>>;
 

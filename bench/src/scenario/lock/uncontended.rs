@@ -9,13 +9,12 @@ use redis::aio::MultiplexedConnection;
 use rslock::LockManager;
 use serde_json::json;
 
-use super::{peers, scripts};
+use super::{KEPT_MS, peers, scripts};
 use crate::Outcome;
 use crate::measure::{Contestant, Measured, Plan, Row, compare};
 use crate::scenario::connection::{bare, load, send};
 
 const TTL: Duration = Duration::from_secs(30);
-const WEEK_MS: u64 = 7 * 24 * 3_600_000;
 
 pub(super) async fn run(plan: &Plan, with_scripts: bool) -> Outcome<Vec<Row>> {
     let server = Server::start(Flavor::Redis).await;
@@ -91,15 +90,14 @@ async fn raw(mut connection: MultiplexedConnection) -> Outcome<Contestant> {
                 format!("{{{name}}}:p"),
             ];
             let (owner, channel) = ("1.0123456789abcdefghijkl", format!("{{{name}}}:w"));
-            let kept = WEEK_MS + TTL.as_millis() as u64;
             let mut first = redis::cmd("EVALSHA");
             first.arg(acquire).arg(keys.len()).arg(&keys);
             first.arg(owner).arg(TTL.as_millis() as u64).arg("host:1");
-            first.arg(kept).arg(0).arg(&channel).arg(1).arg(1);
+            first.arg(KEPT_MS).arg(0).arg(&channel).arg(1).arg(1);
             send(connection.clone(), &first).await?;
             let mut second = redis::cmd("EVALSHA");
             second.arg(release).arg(keys.len()).arg(&keys);
-            second.arg(owner).arg(&channel).arg(WEEK_MS);
+            second.arg(owner).arg(&channel).arg(KEPT_MS);
             send(connection, &second).await
         }
     }))
