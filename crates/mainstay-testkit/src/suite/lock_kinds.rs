@@ -5,11 +5,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use futures_util::{TryStreamExt, poll};
+use futures_util::poll;
 use mainstay::ErrorKind;
 use mainstay::lock::{
-    Acquire, AcquireAll, FencedWrite, HeldLock, LatchWait, Leadership, LockGuard, LockKind,
-    Release, With,
+    Acquire, AcquireAll, FencedWrite, LatchWait, Leadership, LockGuard, LockKind, Release, With,
 };
 use tokio::time::timeout;
 
@@ -133,8 +132,9 @@ pub async fn a_shared_hold_is_renewed_and_seen_and_can_be_broken(subject: &Subje
 pub async fn what_is_held_of_every_kind_is_listed_and_can_be_freed(subject: &Subject) {
     let stay = subject.stay();
     let list = async || {
-        let held: Vec<HeldLock> = stay.held_locks().try_collect().await.unwrap();
-        let told = held.iter().map(|held| {
+        let held = stay.list_locks(None, 100).await.unwrap();
+        assert!(held.is_all);
+        let told = held.locks.iter().map(|held| {
             let holders = held.info.holdings.len();
             (held.lock.kind(), held.lock.name().to_string(), holders)
         });
@@ -165,9 +165,14 @@ pub async fn what_is_held_of_every_kind_is_listed_and_can_be_freed(subject: &Sub
         (LockKind::ReadWrite, "settings", 1),
     ];
     assert_eq!(list().await, told(&all));
+    let some = stay.list_locks(None, 3).await.unwrap();
+    assert_eq!((some.locks.len(), some.is_all), (3, false));
+    let kind = Some(LockKind::Semaphore);
+    let semaphores = stay.list_locks(kind, 1).await.unwrap();
+    assert_eq!((semaphores.locks.len(), semaphores.is_all), (1, true));
     if let Some(other) = subject.under("others").await {
-        let none: Vec<HeldLock> = other.held_locks().try_collect().await.unwrap();
-        assert!(none.is_empty(), "{none:?}");
+        let none = other.list_locks(None, 100).await.unwrap();
+        assert!(none.locks.is_empty(), "{none:?}");
     }
     for kind in LockKind::ALL {
         let name = if kind == LockKind::ReadWrite {

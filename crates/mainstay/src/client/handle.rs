@@ -5,8 +5,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
-
 use super::environment;
 use super::options::Options;
 use crate::backend::{HealthReport, Status, Stores};
@@ -15,8 +13,8 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::key::{Keyspace, Name};
 use crate::lock::{
-    AnyLock, ElectionBuilder, FencedValueBuilder, HeldLock, Keeper, LatchBuilder, LockBuilder,
-    LockKind, LockSetBuilder, ReadWriteLockBuilder, SemaphoreBuilder, Terms, held,
+    self, AnyLock, ElectionBuilder, FencedValueBuilder, Keeper, LatchBuilder, LockBuilder,
+    LockKind, LockList, LockSetBuilder, ReadWriteLockBuilder, SemaphoreBuilder, Terms,
 };
 use crate::pubsub::{ChannelBuilder, Subscriber};
 use crate::ratelimit::{Limiter, Policy};
@@ -233,35 +231,36 @@ impl Mainstay {
         AnyLock::new(&self.terms_of(kind), kind, name)
     }
 
-    /// All locks that somebody holds, of every kind, in no order.
+    /// The locks that somebody holds, of one kind or of all, at most `limit` of them.
     ///
-    /// For people and their tools: on Redis every key of the namespace's servers is looked at, a
-    /// thousand with one command (`SCAN`). A lock that is acquired or released meanwhile may be left
-    /// out, or told twice. Dropping the stream ends the work.
+    /// For people and their tools: on Redis every key of the servers is looked at once for each kind,
+    /// a thousand with one command (`SCAN`). A lock that is acquired or released meanwhile may be
+    /// left out. Cancel safe.
     ///
     /// ```
-    /// use futures_util::TryStreamExt;
     /// use mainstay::Mainstay;
-    /// use mainstay::lock::HeldLock;
+    /// use mainstay::lock::LockKind;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> mainstay::Result<()> {
     /// let stay = Mainstay::memory();
     /// let _guard = stay.lock("report").build()?.try_acquire().await?;
-    /// let held: Vec<HeldLock> = stay.held_locks().try_collect().await?;
-    /// assert_eq!(held[0].lock.name().as_str(), "report");
-    /// assert_eq!(held[0].info.waiting, 0);
+    /// let held = stay.list_locks(None, 1_000).await?;
+    /// assert_eq!(held.locks[0].lock.name().as_str(), "report");
+    /// assert!(held.is_all);
+    /// let none = stay.list_locks(Some(LockKind::Semaphore), 1_000).await?;
+    /// assert!(none.locks.is_empty());
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the backend does not answer; the stream
-    /// ends with it.
-    pub fn held_locks(&self) -> impl Stream<Item = Result<HeldLock>> + Send + use<> {
-        let stay = self.clone();
-        let kinds = stream::iter(LockKind::ALL);
-        kinds.flat_map(move |kind| Box::pin(held(stay.terms_of(kind), kind)))
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the backend does not answer.
+    pub async fn list_locks(&self, kind: Option<LockKind>, limit: usize) -> Result<LockList> {
+        let kinds = LockKind::ALL.into_iter();
+        let wanted = kinds.filter(|it| kind.is_none_or(|kind| kind == *it));
+        let wanted = wanted.map(|kind| (kind, self.terms_of(kind)));
+        lock::list(wanted.collect(), limit).await
     }
 
     fn terms_of(&self, kind: LockKind) -> Terms {

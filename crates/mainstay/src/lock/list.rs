@@ -1,6 +1,8 @@
 //! All locks of every kind, for tools that are not among their users.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -46,6 +48,16 @@ pub struct HeldLock {
     pub lock: AnyLock,
     /// Who holds it, and how many wait.
     pub info: ShareInfo,
+}
+
+/// What is held; the answer of [`Mainstay::list_locks`](crate::Mainstay::list_locks).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LockList {
+    /// By kind and name.
+    pub locks: Vec<HeldLock>,
+    /// False if there are more than were asked for.
+    pub is_all: bool,
 }
 
 impl LockKind {
@@ -127,11 +139,28 @@ fn prefix(terms: &Terms, kind: LockKind) -> StoreKey {
     }
 }
 
+pub(crate) async fn list(kinds: Vec<(LockKind, Terms)>, limit: usize) -> Result<LockList> {
+    let mut found = BTreeMap::new();
+    let mut is_all = true;
+    for (kind, terms) in kinds {
+        let mut held = pin!(held(terms, kind));
+        while let Some(one) = held.try_next().await? {
+            // A scan may tell one twice.
+            let key = (kind, one.lock.name().clone());
+            if found.len() < limit || found.contains_key(&key) {
+                found.insert(key, one);
+            } else {
+                is_all = false;
+                break;
+            }
+        }
+    }
+    let locks = found.into_values().collect();
+    Ok(LockList { locks, is_all })
+}
+
 /// The locks of one kind that somebody holds.
-pub(crate) fn held(
-    terms: Terms,
-    kind: LockKind,
-) -> impl Stream<Item = Result<HeldLock>> + Send + use<> {
+fn held(terms: Terms, kind: LockKind) -> impl Stream<Item = Result<HeldLock>> + Send {
     let prefix = prefix(&terms, kind);
     let store = Arc::clone(terms.store());
     let parts = stream::try_unfold(Some(ScanFrom::default()), move |from| {

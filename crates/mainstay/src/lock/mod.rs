@@ -68,7 +68,7 @@ mod tests;
 
 pub(crate) use builder::Terms;
 pub(crate) use keeper::Keeper;
-pub(crate) use list::held;
+pub(crate) use list::list;
 
 pub use builder::LockBuilder;
 pub use election::{Candidacy, Election, ElectionBuilder, Leadership};
@@ -79,7 +79,7 @@ pub use handle::{Acquire, Lock};
 pub use inspect::{Holding, LockBreak, LockInfo, ShareInfo};
 pub use latch::{Latch, LatchBuilder, LatchWait};
 pub use lease::{LeaseAttempt, LockLease, Release};
-pub use list::{AnyLock, HeldLock, LockKind};
+pub use list::{AnyLock, HeldLock, LockKind, LockList};
 pub use read_write::{ReadWriteLock, ReadWriteLockBuilder};
 pub use redlock::{AcquireMajority, Redlock, RedlockGuard};
 pub use scope::With;

@@ -1,10 +1,8 @@
 //! `mainstay lock ls`.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use futures_util::TryStreamExt;
 use mainstay::lock::{HeldLock, LockKind};
 use serde_json::{Value, json};
 
@@ -19,8 +17,9 @@ Examples:
   mainstay lock ls --kind semaphore
   mainstay lock ls --json | jq '.locks[] | select(.waiting > 0) | .name'
 
-On Redis every key is looked at, a thousand with one command (SCAN): it takes a second or so for a
-million keys, and holds up nobody. A lock that is acquired or released meanwhile may be missing.";
+On Redis every key is looked at, once for each kind, a thousand with one command (SCAN): it takes
+a second or so for a million keys, and holds up nobody. A lock that is acquired or released
+meanwhile may be missing.";
 
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -40,31 +39,17 @@ const HEAD: [&str; 7] = [
 impl List {
     pub(super) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
         let stay = global.connect().await?;
-        let mut found = BTreeMap::new();
-        let mut is_all = true;
-        let mut held = Box::pin(stay.held_locks());
-        while let Some(one) = held.try_next().await? {
-            let kind = one.lock.kind();
-            if self.kind.is_some_and(|wanted| wanted != kind) {
-                continue;
-            }
-            // A scan may tell one twice.
-            let name = (kind, one.lock.name().clone());
-            if found.len() >= self.limit as usize && !found.contains_key(&name) {
-                is_all = false;
-                break;
-            }
-            found.insert(name, one);
-        }
-        let held: Vec<_> = found.into_values().collect();
+        let list = stay.list_locks(self.kind, self.limit as usize).await?;
         if global.json {
-            let locks = held.iter().map(|one| view::listed(&one.lock, &one.info));
-            let locks: Vec<Value> = locks.collect();
-            output::line(json!({"locks": locks, "is_all": is_all}))?;
+            let locks = list.locks.iter();
+            let locks: Vec<Value> = locks
+                .map(|one| view::listed(&one.lock, &one.info))
+                .collect();
+            output::line(json!({"locks": locks, "is_all": list.is_all}))?;
         } else {
-            output::line(table(&held))?;
+            output::line(table(&list.locks))?;
         }
-        if !is_all {
+        if !list.is_all {
             complain(format_args!(
                 "there are more than {}: --limit raises that",
                 self.limit

@@ -1,14 +1,10 @@
 //! `GET /v1/locks` and `GET /v1/locks/{name}`: who holds what. `:break` frees it for its holder.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header::ALLOW;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use futures_util::TryStreamExt;
-use mainstay::Mainstay;
 use mainstay::lock::{Fence, Holding, LockKind, Release, ShareInfo};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,39 +32,19 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, P
                 Problem::invalid(format!("\"limit\" must be between 1 and {MAX_LIMIT}"))
             })?,
     };
-    let found = held(&app.stay, kind, limit);
-    let (locks, is_all) = within(app.request_timeout(), found).await??;
-    Ok(Json(json!({"locks": locks, "is_all": is_all})).into_response())
-}
-
-/// What is held, at most so many, and whether that is all.
-async fn held(
-    stay: &Mainstay,
-    wanted: Option<LockKind>,
-    limit: usize,
-) -> Result<(Vec<Value>, bool), Problem> {
-    let mut found = BTreeMap::new();
-    let mut held = Box::pin(stay.held_locks());
-    while let Some(one) = held.try_next().await? {
-        let (kind, name) = (one.lock.kind(), one.lock.name());
-        if wanted.is_some_and(|wanted| wanted != kind) {
-            continue;
-        }
-        // A scan may tell one twice.
-        let key = (kind, name.clone());
-        if found.len() >= limit && !found.contains_key(&key) {
-            return Ok((found.into_values().collect(), false));
-        }
+    let listing = app.stay.list_locks(kind, limit);
+    let list = within(app.request_timeout(), listing).await??;
+    let locks = list.locks.iter().map(|one| {
         let holdings: Vec<_> = one.info.holdings.iter().map(holding).collect();
-        let told = json!({
-            "kind": kind.as_str(),
-            "name": name.as_str(),
+        json!({
+            "kind": one.lock.kind().as_str(),
+            "name": one.lock.name().as_str(),
             "holdings": holdings,
             "waiting": one.info.waiting,
-        });
-        found.insert(key, told);
-    }
-    Ok((found.into_values().collect(), true))
+        })
+    });
+    let locks: Vec<Value> = locks.collect();
+    Ok(Json(json!({"locks": locks, "is_all": list.is_all})).into_response())
 }
 
 pub(super) async fn show(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
