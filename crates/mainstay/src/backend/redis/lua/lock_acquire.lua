@@ -29,25 +29,28 @@ local function hand_out(now)
   return fence
 end
 local owner
-if redis.call('EXISTS', KEYS[3]) == 0 then
+local waiting = redis.call('EXISTS', KEYS[3]) == 1
+if waiting then
+  owner = redis.call('GET', KEYS[1])
+else
   owner = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[2])
   if not owner then
     local time = redis.call('TIME')
     return {'acquired', hand_out(time[1] * 1000000 + time[2])}
   end
-else
-  owner = redis.call('GET', KEYS[1])
 end
 -- PRELUDE
 local milliseconds, now = clock()
-local head = first(milliseconds)
+local head = waiting and first(milliseconds) or nil
 if owner == ARGV[1] or not owner and (not head or head == ARGV[1]) then
   if owner then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
   else
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   end
-  leave(ARGV[1])
+  if waiting then
+    leave(ARGV[1])
+  end
   local last = redis.call('HMGET', KEYS[2], 'owner', 'fence')
   return {'acquired', owner and last[1] == owner and last[2] or hand_out(now)}
 end
