@@ -93,12 +93,17 @@ async fn attempt(lock: &Arc<Shared>, wait: Duration) -> Result<Attempt> {
             Ok(LockTry::Acquired { fence }) => {
                 let deadline = validity::deadline(sent, lock.ttl);
                 if clock.now() < deadline {
-                    let deadline = replicas::acknowledge(lock, orphan.owner(), deadline).await?;
-                    return Ok(Attempt::Taken(Taken {
-                        owner: orphan.into_owner(),
-                        fence: Fence::from(fence),
-                        deadline,
-                    }));
+                    return match replicas::acknowledge(lock, orphan.owner(), deadline).await {
+                        Ok(deadline) => Ok(Attempt::Taken(Taken {
+                            owner: orphan.into_owner(),
+                            fence: Fence::from(fence),
+                            deadline,
+                        })),
+                        Err(error) => {
+                            orphan.give_up().await;
+                            Err(error)
+                        }
+                    };
                 }
                 reply_lost = true;
                 Error::new(
@@ -206,6 +211,6 @@ fn until_free(left: Duration) -> Duration {
         .min(LOOK_EVERY)
 }
 
-fn is_transient(error: &Error) -> bool {
+pub(super) fn is_transient(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unknown | ErrorKind::Unavailable)
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures_util::future::{Either, join_all, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::attempt::is_transient;
 use super::{Acquire, Lock, LockGuard, LockLost};
 use crate::clock::{Clock, Moment};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::random;
 
 /// Longest pause before a majority is tried for again.
@@ -76,7 +77,7 @@ impl Redlock {
     /// Over one lock a server, all of one name and ttl.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) for an even number of servers or fewer than three, or locks
+    /// [`Invalid`](crate::ErrorKind::Invalid) for an even number of servers or fewer than three, or locks
     /// that differ in name or ttl.
     pub fn new(locks: Vec<Lock>) -> Result<Self> {
         if locks.len() < 3 || locks.len().is_multiple_of(2) {
@@ -115,7 +116,7 @@ impl Redlock {
             let error = match self.attempt(&**clock).await {
                 Ok(Some(guard)) => return Ok(AcquireMajority::Acquired(guard)),
                 Ok(None) => None,
-                Err(error) if error.kind() == ErrorKind::Unavailable => Some(error),
+                Err(error) if is_transient(&error) => Some(error),
                 Err(error) => return Err(error),
             };
             let now = clock.now();
