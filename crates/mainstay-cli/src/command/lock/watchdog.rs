@@ -12,7 +12,7 @@ use mainstay::clock::{Clock, Moment, SystemClock};
 use mainstay::lock::LockGuard;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{ChildStdin, Command};
 
 use crate::failure::Failure;
 use crate::output::complain;
@@ -28,7 +28,6 @@ const DONE: &str = "done";
 
 /// The process that watches, as the one that is watched sees it.
 pub(super) struct Watchdog {
-    process: Child,
     input: ChildStdin,
     told: Moment,
 }
@@ -52,7 +51,6 @@ impl Watchdog {
             ))
         })?;
         Ok(Self {
-            process,
             input,
             told: Moment::default(),
         })
@@ -87,9 +85,6 @@ impl Watchdog {
     /// The command has ended: what it left running is its own affair.
     pub(super) async fn dismiss(mut self) {
         self.say(DONE).await;
-        drop(self.input);
-        // It has nothing left to do.
-        drop(self.process.wait().await);
     }
 
     async fn say(&mut self, line: &str) {
