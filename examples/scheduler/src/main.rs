@@ -17,6 +17,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let file = file.ok_or("usage: scheduler LEDGER, a file that all instances share")?;
     let ledger = Ledger::open(&file).await?;
     let stay = Mainstay::from_env().await?;
+    if stay.backend() == "memory" {
+        return Err("set MAINSTAY_URL: instances that share no backend would all lead".into());
+    }
     let election = stay.election("scheduler").ttl(TTL).build()?;
     let mut candidacy = election.campaign();
     println!("campaigning");

@@ -150,3 +150,16 @@ async fn the_ledger_takes_no_smaller_fence() {
     assert_eq!(ledger.runs("a").await.unwrap(), 3);
     assert_eq!(ledger.record("b", 1.into()).await.unwrap(), Recorded);
 }
+
+#[tokio::test]
+async fn instances_that_share_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = Command::new(env!("CARGO_BIN_EXE_scheduler"))
+        .arg(folder.path().join("ledger.db"))
+        .env("MAINSTAY_URL", "memory:")
+        .output()
+        .unwrap();
+    assert!(!ended.status.success());
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("set MAINSTAY_URL"), "{said}");
+}
