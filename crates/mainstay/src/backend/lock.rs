@@ -87,8 +87,7 @@ impl Claim {
 pub struct Hold<'a> {
     /// How much is wanted.
     pub claim: Claim,
-    /// Random text that is new for each acquisition; its units and a dot come first, unless the
-    /// claim is of the [whole](Claim::WHOLE).
+    /// Random text that is new for each acquisition; its units and a dot come first.
     pub owner: &'a str,
     /// How long the lease lasts unless it is renewed.
     pub ttl: Ttl,
