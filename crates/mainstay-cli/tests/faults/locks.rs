@@ -35,6 +35,7 @@ async fn runs_of_killed_holders_never_overlap_and_leave_no_gap() {
     let url = server.url();
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
+    fs::write(&journal, "").unwrap();
     let began = Instant::now();
     let mut all = Vec::new();
     let mut killed = 0;
@@ -47,7 +48,9 @@ async fn runs_of_killed_holders_never_overlap_and_leave_no_gap() {
         let end = began + Duration::from_secs(second + 1);
         while Instant::now() + KILL_EVERY < end {
             sleep(KILL_EVERY).await;
-            let holder = at_work(&lock, &journal).await.unwrap_or_default();
+            let Some(holder) = at_work(&lock, &journal).await else {
+                continue;
+            };
             for running in &mut all {
                 let process = running.child();
                 if holder.ends_with(&format!(":{}", process.id())) {
@@ -77,7 +80,7 @@ async fn runs_of_killed_holders_never_overlap_and_leave_no_gap() {
 /// would leave a gap of its own.
 async fn at_work(lock: &Lock, journal: &Path) -> Option<String> {
     let holding = lock.inspect().await.unwrap().holding?;
-    let written = fs::read_to_string(journal).unwrap_or_default();
+    let written = fs::read_to_string(journal).unwrap();
     let fence = holding.fence?.to_string();
     written.contains(&fence).then_some(holding.holder)
 }

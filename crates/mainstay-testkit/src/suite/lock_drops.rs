@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mainstay::Mainstay;
-use mainstay::lock::{Acquire, AnyLock, LockGuard, LockKind};
+use mainstay::lock::{Acquire, AnyLock, LeaseAttempt, LockGuard, LockKind};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
@@ -123,6 +123,24 @@ pub async fn a_dropped_acquisition_leaves_nothing(subject: &Subject) {
         (acquire, release_soon(subject, held))
     };
     let points = at_every_point(subject, name, waited).await;
+    assert!(points > 0, "it has to wait for the holder");
+}
+
+pub async fn a_dropped_lease_call_leaves_nothing(subject: &Subject) {
+    let stay = subject.stay();
+    let report = stay.lock("report").ttl(TTL).build().unwrap();
+    let lease = async |_| {
+        let (report, held) = (report.clone(), lock(stay).await);
+        let lease = async move {
+            let LeaseAttempt::Leased(lease) = report.lease(LONG).await.unwrap() else {
+                panic!("it was released");
+            };
+            // From here on it is the caller's to release.
+            tokio::spawn(async move { report.release(&lease.token).await.unwrap() });
+        };
+        (lease, release_soon(subject, held))
+    };
+    let points = at_every_point(subject, (LockKind::Lock, "report"), lease).await;
     assert!(points > 0, "it has to wait for the holder");
 }
 

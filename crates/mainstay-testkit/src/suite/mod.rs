@@ -161,6 +161,7 @@ macro_rules! behaviours {
             }
             lock_drops {
                 a_dropped_acquisition_leaves_nothing
+                a_dropped_lease_call_leaves_nothing
                 a_dropped_release_releases
                 work_that_is_dropped_under_a_lock_releases_it
                 a_dropped_acquisition_of_units_leaves_nothing
