@@ -90,56 +90,68 @@ async fn of_mainstay(server: &Server, stay: &Mainstay, waiters: usize) -> Outcom
     let Acquire::Acquired(held) = lock.try_acquire().await? else {
         return Err("somebody holds it".into());
     };
-    let passed = HandOffs::new()?;
-    let tasks = (0..waiters).map(|_| {
-        let (lock, passed) = (lock.clone(), passed.clone());
-        tokio::spawn(async move {
+    let release = async move {
+        held.release().await?;
+        Ok(())
+    };
+    let wait = |passed: HandOffs| {
+        let lock = lock.clone();
+        async move {
             let Acquire::Acquired(guard) = lock.acquire(LONG).await? else {
                 return Err("it was not waited for long enough".into());
             };
             passed.pass_on().await;
             guard.release().await?;
-            Outcome::Ok(())
-        })
-    });
-    let tasks: Vec<_> = tasks.collect();
-    tokio::time::sleep(SETTLE).await;
-    let (before, began) = (commands(server, OURS).await, Instant::now());
-    passed.begin().await;
-    held.release().await?;
-    for ended in try_join_all(tasks).await? {
-        ended?;
-    }
-    let elapsed = began.elapsed();
-    let sent = commands(server, OURS).await - before;
-    let measured = Measured::new(&passed.0.lock().await.1, elapsed);
-    Ok(measured.with_fact(Fact::Commands(sent as f64 / waiters as f64)))
+            Ok(())
+        }
+    };
+    hand_offs(server, OURS, waiters, release, wait).await
 }
 
 /// It tries again at random within 200 ms, as is its default, but not only three times.
 async fn of_rslock(server: &Server, waiters: usize) -> Outcome<Measured> {
     let manager = LockManager::new(vec![server.url()]);
     let held = manager.lock(&b"contended"[..], TTL).await?;
-    let passed = HandOffs::new()?;
-    let tasks = (0..waiters).map(|_| {
-        let (manager, passed) = (manager.clone(), passed.clone());
-        tokio::spawn(async move {
+    let release = async {
+        manager.unlock(&held).await;
+        Ok(())
+    };
+    let wait = |passed: HandOffs| {
+        let manager = manager.clone();
+        async move {
             let lock = manager.acquire_no_guard(&b"contended"[..], TTL).await?;
             passed.pass_on().await;
             manager.unlock(&lock).await;
-            Outcome::Ok(())
-        })
-    });
-    let tasks: Vec<_> = tasks.collect();
+            Ok(())
+        }
+    };
+    hand_offs(server, RSLOCK, waiters, release, wait).await
+}
+
+/// All wait, then the one who holds the lock releases it.
+async fn hand_offs<F>(
+    server: &Server,
+    sends: &[&str],
+    waiters: usize,
+    release: impl Future<Output = Outcome<()>>,
+    wait: impl Fn(HandOffs) -> F,
+) -> Outcome<Measured>
+where
+    F: Future<Output = Outcome<()>> + Send + 'static,
+{
+    let passed = HandOffs::new()?;
+    let tasks: Vec<_> = (0..waiters)
+        .map(|_| tokio::spawn(wait(passed.clone())))
+        .collect();
     tokio::time::sleep(SETTLE).await;
-    let (before, began) = (commands(server, RSLOCK).await, Instant::now());
+    let (before, began) = (commands(server, sends).await, Instant::now());
     passed.begin().await;
-    manager.unlock(&held).await;
+    release.await?;
     for ended in try_join_all(tasks).await? {
         ended?;
     }
     let elapsed = began.elapsed();
-    let sent = commands(server, RSLOCK).await - before;
+    let sent = commands(server, sends).await - before;
     let measured = Measured::new(&passed.0.lock().await.1, elapsed);
     Ok(measured.with_fact(Fact::Commands(sent as f64 / waiters as f64)))
 }
