@@ -168,24 +168,36 @@ impl Commander {
         self.attempts(key, &Message::Script(call), effect).await
     }
 
-    /// Runs a script that the server knows, which writes, and asks on the same connection how many
-    /// replicas have what it wrote. The connection waits for `wanted` of them for a millisecond, and
-    /// all who share it with it: ask again for more.
-    pub(crate) async fn replicate(&self, call: &ScriptCall<'_>, wanted: u32) -> Result<Value> {
+    /// Runs a script that writes, and asks on the same connection how many replicas have what it
+    /// wrote: both answers. The connection waits for `wanted` of them for a millisecond, and all who
+    /// share it with it: ask again for more.
+    pub(crate) async fn replicate(
+        &self,
+        call: &ScriptCall<'_>,
+        wanted: u32,
+    ) -> Result<(Value, Value)> {
         let key = call.keys.first().copied().unwrap_or_default();
         let deadline = self.deadline();
         let link = match &self.route {
             Route::Node { link, .. } => Ok(Arc::clone(link)),
             Route::Cluster(cluster) => cluster.link_of(key.as_bytes()),
         };
-        let replicated = match link {
-            Ok(link) => {
-                link.call_replicated(&call.by_digest(), wanted, deadline)
-                    .await
+        let replicated = async {
+            let link = link?;
+            let known = call.by_digest();
+            let outcome = link.call_replicated(&known, wanted, deadline).await;
+            if !matches!(&outcome, Err(failure) if is_unknown_script(failure)) {
+                return outcome;
             }
-            Err(failure) => Err(failure),
+            let source = call.by_source();
+            link.call_replicated(&source, wanted, deadline).await
         };
-        replicated.map_err(|failure| failure.into_error(false))
+        replicated.await.map_err(|failure| {
+            if let Route::Cluster(cluster) = &self.route {
+                cluster.look_again();
+            }
+            failure.into_error(false)
+        })
     }
 
     /// A key that the node of this number serves, as nodes are counted now; `None` beyond the last.

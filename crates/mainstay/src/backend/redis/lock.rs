@@ -111,11 +111,14 @@ impl RedisLocks {
             .commander
             .eval(self.scripts.renew, &keys, &words, effect);
         let fences = reply::list(renewed.await?)?.into_iter();
-        let answers = fences.map(|fence| match fence {
-            Value::BulkString(none) if none.is_empty() => Ok(Renewal::NotHeld),
-            fence => reply::count(&fence).map(|fence| Renewal::Renewed { fence }),
-        });
-        Ok(answers.collect())
+        Ok(fences.map(|fence| renewal(&fence)).collect())
+    }
+}
+
+fn renewal(fence: &Value) -> Result<Renewal> {
+    match fence {
+        Value::BulkString(none) if none.is_empty() => Ok(Renewal::NotHeld),
+        fence => reply::count(fence).map(|fence| Renewal::Renewed { fence }),
     }
 }
 
@@ -216,10 +219,6 @@ impl LockStore for RedisLocks {
     }
 
     async fn replicate(&self, lease: &LockLease<'_>, wanted: u32) -> Result<Option<u64>> {
-        let renewed = self.renew_together(&[*lease]).await?.pop();
-        if renewed.unwrap_or(Ok(Renewal::NotHeld))? == Renewal::NotHeld {
-            return Ok(None);
-        }
         let ttl = millis(lease.ttl);
         let hash = lease.key.companion("f");
         let call = ScriptCall {
@@ -227,8 +226,12 @@ impl LockStore for RedisLocks {
             keys: &[lease.key.as_str(), &hash],
             arguments: &[lease.owner, &ttl, KEPT_MS].map(str::as_bytes),
         };
-        let replicated = self.commander.replicate(&call, wanted).await?;
-        reply::count(&replicated).map(Some)
+        let (renewed, replicas) = self.commander.replicate(&call, wanted).await?;
+        let [fence] = reply::fields(renewed)?;
+        Ok(match renewal(&fence)? {
+            Renewal::NotHeld => None,
+            Renewal::Renewed { .. } => Some(reply::count(&replicas)?),
+        })
     }
 
     async fn release(&self, key: &StoreKey, owner: &str) -> Result<LockRelease> {

@@ -258,14 +258,14 @@ impl Link {
         answer(Ok(Ok(replies.pop().unwrap_or_default())))
     }
 
-    /// Sends a command that writes, and awaits for a millisecond at most that replicas have it: how
-    /// many do. Both on one connection: another would not wait for this write.
+    /// Sends a command that writes, and awaits for a millisecond at most that replicas have it: its
+    /// answer, and how many do. Both on one connection: another would not wait for this write.
     pub(crate) async fn call_replicated(
         &self,
         request: &dyn Request,
         replicas: u32,
         deadline: Instant,
-    ) -> Result<Value, Failure> {
+    ) -> Result<(Value, Value), Failure> {
         let (_, connection) = self.connection()?;
         let replicas = replicas.to_string();
         let sent = connection.call_several(2, |out| {
@@ -274,8 +274,8 @@ impl Link {
         });
         let mut replies = replies(timeout_at(deadline, sent).await)?;
         let count = replies.pop().unwrap_or_default();
-        answer(Ok(Ok(replies.pop().unwrap_or_default())))?;
-        answer(Ok(Ok(count)))
+        let written = answer(Ok(Ok(replies.pop().unwrap_or_default())))?;
+        Ok((written, answer(Ok(Ok(count)))?))
     }
 
     /// Sends commands together and awaits their replies, errors among them.
