@@ -22,6 +22,10 @@ const READ: usize = 32 << 10;
 /// How often it is read before what is to be sent has its turn.
 const READS: usize = 32;
 
+/// Of those that wait for replies, one in so many gets its reply before what the others have written
+/// is sent: the server works for some callers while the others run.
+const GENERATIONS: usize = 4;
+
 /// Buffers that have grown beyond this are not kept.
 const LARGEST_KEPT: usize = 256 << 10;
 
@@ -92,26 +96,79 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Reads and hands out what arrives. Ready when the connection ends.
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RedisError>> {
+    /// Hands out what has arrived and reads on. Ready when the callers that have their replies now are
+    /// to have their turn; pending when nothing more has arrived.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, RedisError>> {
+        let portion = self.waiters.len().div_ceil(GENERATIONS).max(1);
+        let mut answered = 0;
+        let received = self.poll_portion(cx, portion, &mut answered);
+        self.note_answered(answered);
+        received
+    }
+
+    fn poll_portion(
+        &mut self,
+        cx: &mut Context<'_>,
+        portion: usize,
+        answered: &mut usize,
+    ) -> Poll<Result<Received, RedisError>> {
         for _ in 0..READS {
+            while let Some(reply) = self.decoder.decode(&mut self.arrived)? {
+                *answered += self.hand_out(reply)?;
+                if *answered >= portion && !self.waiters.is_empty() {
+                    return Poll::Ready(Ok(Received::Portion));
+                }
+            }
             if self.arrived.is_empty() && self.arrived.capacity() > LARGEST_KEPT {
                 self.arrived = BytesMut::new();
             }
             self.arrived.reserve(READ);
             let stream = Pin::new(&mut self.stream);
             if ready!(poll_read_buf(stream, cx, &mut self.arrived))? == 0 {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Received::End));
             }
-            let mut answered = 0;
-            while let Some(reply) = self.decoder.decode(&mut self.arrived)? {
-                answered += self.hand_out(reply)?;
-            }
-            self.note_answered(answered);
         }
-        // What is to be sent has its turn, too.
-        cx.waker().wake_by_ref();
+        Poll::Ready(Ok(Received::Portion))
+    }
+
+    /// Sends what those have written who have had their turn, and hands out the next replies. Ready when
+    /// the connection ends.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RedisError>> {
+        self.poll_send_gathered(cx)?;
+        match self.poll_receive(cx)? {
+            Poll::Ready(Received::End) => return Poll::Ready(Ok(())),
+            Poll::Ready(Received::Portion) => {
+                self.gather(cx);
+                return Poll::Pending;
+            }
+            Poll::Pending => {}
+        }
+        // While the connection takes no more, it wakes this task when it does.
+        if !self.is_sending() && !lock(&self.shared.outbox).bytes.is_empty() {
+            self.gather(cx);
+        }
         Poll::Pending
+    }
+
+    /// Sends if callers have been waited for, and at once while the server has nothing to do.
+    fn poll_send_gathered(&mut self, cx: &mut Context<'_>) -> Result<(), io::Error> {
+        let has_gathered = std::mem::take(&mut self.has_gathered);
+        if (has_gathered || self.is_sending() || self.waiters.is_empty())
+            && let Poll::Ready(sent) = self.poll_send(cx)
+        {
+            sent?;
+        }
+        Ok(())
+    }
+
+    fn is_sending(&self) -> bool {
+        self.sent < self.unsent.len()
+    }
+
+    /// Callers that are ready come before this task runs again.
+    fn gather(&mut self, cx: &Context<'_>) {
+        self.has_gathered = true;
+        cx.waker().wake_by_ref();
     }
 
     fn note_answered(&self, answered: usize) {
@@ -177,6 +234,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
+/// How far the driver has come with what arrives.
+enum Received {
+    /// There may be more.
+    Portion,
+    /// The connection has ended.
+    End,
+}
+
 fn confirms(kind: &PushKind) -> bool {
     matches!(kind, PushKind::Subscribe | PushKind::Unsubscribe)
 }
@@ -187,30 +252,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
         driver.shared.driver.register(cx.waker());
-        // Replies first: they make callers ready, who then send together.
-        match driver.poll_receive(cx) {
-            Poll::Ready(outcome) => {
-                if let Err(error) = outcome {
-                    tracing::debug!(%error, "connection ends");
-                }
-                return Poll::Ready(());
-            }
-            Poll::Pending => {}
+        let outcome = driver.poll_turn(cx);
+        if let Poll::Ready(Err(error)) = &outcome {
+            tracing::debug!(%error, "connection ends");
         }
-        let is_written = !lock(&driver.shared.outbox).bytes.is_empty();
-        if is_written && !std::mem::replace(&mut driver.has_gathered, true) {
-            // Others that are ready come before this task runs again.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        driver.has_gathered = false;
-        match driver.poll_send(cx) {
-            Poll::Ready(Err(error)) => {
-                tracing::debug!(%error, "connection ends");
-                Poll::Ready(())
-            }
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-        }
+        outcome.map(drop)
     }
 }
 

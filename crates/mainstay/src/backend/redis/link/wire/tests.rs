@@ -1,6 +1,8 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
-use futures_util::poll;
+use futures_util::{FutureExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -35,6 +37,13 @@ async fn arrive(server: &mut DuplexStream, commands: &[&Cmd]) {
         arrival.await.unwrap().unwrap();
         assert_eq!(received, wanted);
     }
+}
+
+/// As [`wire`], with a driver that the test itself polls.
+fn stepped() -> (Wire, DuplexStream, impl Future<Output = ()> + Send + Unpin) {
+    let (ours, theirs) = duplex(1 << 16);
+    let (wire, driver) = Wire::new(ours, Arc::new(|_| {}));
+    (wire, theirs, Box::pin(driver))
 }
 
 fn subscription(channels: &[&str]) -> Cmd {
@@ -127,10 +136,15 @@ async fn a_reply_that_nobody_has_asked_for_ends_the_connection() {
     assert_eq!(wire.call(&echo(1)).await, Err(Ended::BeforeSending));
 }
 
-/// Calls that are each as large as all that may be unsent.
-fn four_large(wire: &Wire) -> (Cmd, Vec<JoinHandle<Result<Value, Ended>>>) {
+/// As large as all that may be unsent.
+fn large() -> Cmd {
     let mut large = redis::cmd("SET");
     large.arg("key").arg(vec![b'x'; MOST_UNSENT]);
+    large
+}
+
+fn four_large(wire: &Wire) -> (Cmd, Vec<JoinHandle<Result<Value, Ended>>>) {
+    let large = large();
     let call = || {
         let (wire, large) = (wire.clone(), large.clone());
         tokio::spawn(async move { wire.call(&large).await })
@@ -168,4 +182,77 @@ async fn callers_wait_for_room_and_get_it() {
         assert_eq!(call.await.unwrap(), Ok(Value::Okay));
     }
     assert_eq!(lock(&wire.0.outbox).waiting, 0);
+}
+
+#[tokio::test]
+async fn while_the_server_is_idle_a_command_is_sent_at_once() {
+    let (wire, mut server, mut driver) = stepped();
+    for number in 0..3 {
+        let command = echo(number);
+        let mut call = Box::pin(wire.call(&command));
+        assert!(poll!(&mut call).is_pending());
+        assert!(poll!(&mut driver).is_pending());
+        assert!(arrive(&mut server, &[&command]).now_or_never().is_some());
+        server.write_all(b":1\r\n").await.unwrap();
+        assert!(poll!(&mut driver).is_pending());
+        assert!(poll!(&mut call).is_ready());
+    }
+}
+
+#[tokio::test]
+async fn the_server_has_work_while_callers_take_their_replies() {
+    let (wire, mut server, mut driver) = stepped();
+    let commands: Vec<_> = (0..8).map(echo).collect();
+    let mut calls: Vec<_> = commands.iter().map(|it| Box::pin(wire.call(it))).collect();
+    for call in &mut calls {
+        assert!(poll!(call).is_pending());
+    }
+    assert!(poll!(&mut driver).is_pending());
+    arrive(&mut server, &commands.iter().collect::<Vec<_>>()).await;
+    server.write_all(&b":1\r\n".repeat(8)).await.unwrap();
+    assert!(poll!(&mut driver).is_pending());
+    let mut answered = 0;
+    for call in &mut calls {
+        answered += usize::from(poll!(call).is_ready());
+    }
+    assert_eq!(answered, 8 / 4);
+    let again = echo(8);
+    let mut call = Box::pin(wire.call(&again));
+    assert!(poll!(&mut call).is_pending());
+    assert!(poll!(&mut driver).is_pending());
+    assert!(arrive(&mut server, &[&again]).now_or_never().is_some());
+    assert!(poll!(calls.last_mut().unwrap()).is_pending());
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn the_driver_sleeps_while_the_connection_takes_no_more() {
+    let (wire, _server, mut driver) = stepped();
+    let (large, small) = (large(), echo(1));
+    let mut calls = [Box::pin(wire.call(&large)), Box::pin(wire.call(&small))];
+    let count = Arc::new(Wakes::default());
+    let waker = Arc::clone(&count).into();
+    let mut context = Context::from_waker(&waker);
+    for call in &mut calls {
+        assert!(poll!(call).is_pending());
+        assert!(driver.poll_unpin(&mut context).is_pending());
+    }
+    let mut seen = 0;
+    for _ in 0..100 {
+        let woken = count.0.load(Ordering::SeqCst);
+        if woken == seen {
+            return;
+        }
+        seen = woken;
+        assert!(driver.poll_unpin(&mut context).is_pending());
+    }
+    panic!("polled again and again");
 }
