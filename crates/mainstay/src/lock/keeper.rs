@@ -54,6 +54,8 @@ struct State {
     task: Option<JoinHandle<()>>,
     /// When the task looks by itself.
     wakes: Moment,
+    /// Whether nothing was held when the task looked last.
+    is_idle: bool,
 }
 
 struct Kept {
@@ -125,6 +127,7 @@ impl Keeper {
         if state.task.as_ref().is_none_or(JoinHandle::is_finished) {
             let (clock, earlier) = (Arc::clone(&self.clock), Arc::clone(&self.earlier));
             state.wakes = Moment::default();
+            state.is_idle = false;
             state.task = Some(tokio::spawn(run(Arc::downgrade(self), clock, earlier)));
         } else if due < state.wakes {
             self.earlier.notify_one();
@@ -162,13 +165,15 @@ impl Keeper {
         if !asked.is_empty() {
             return Step::Renew(asked);
         }
-        if let Some((due, _)) = state.due.first() {
-            let until = (*due).min(now.after(IDLE));
-            state.wakes = until;
-            return Step::Wait(until);
+        let first = state.due.first().map(|(due, _)| *due);
+        // Who has released a lock at once may take it again as soon.
+        if std::mem::replace(&mut state.is_idle, first.is_none()) && first.is_none() {
+            state.task = None;
+            return Step::Done;
         }
-        state.task = None;
-        Step::Done
+        let longest = now.after(IDLE);
+        state.wakes = first.map_or(longest, |due| due.min(longest));
+        Step::Wait(state.wakes)
     }
 
     async fn renew(self: Arc<Self>, asked: Vec<Asked>) -> Answered {

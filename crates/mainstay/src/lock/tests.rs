@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{Acquire, Keeper, Lock, LockBuilder, LockGuard, Release, Terms};
@@ -265,4 +266,25 @@ async fn a_dropped_guard_releases_in_the_background() {
     let (guard, owner) = scene.acquired().await;
     drop(guard);
     assert_eq!(scene.call().await, Call::Release(owner));
+}
+
+#[tokio::test]
+async fn one_task_renews_for_who_takes_and_releases_again_and_again() {
+    let scene = Scene::new([Ok(acquired()), Ok(acquired())], []);
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    for _ in 0..2 {
+        let Acquire::Acquired(guard) = scene.lock.try_acquire().await.unwrap() else {
+            panic!("the script lets it be acquired");
+        };
+        assert_eq!(tasks(), 1);
+        guard.release().await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(tasks(), 1);
+    }
+    tokio::task::yield_now().await;
+    scene.clock.advance(Duration::from_secs(20));
+    tokio::task::yield_now().await;
+    scene.clock.advance(Duration::from_secs(20));
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), 0);
 }
