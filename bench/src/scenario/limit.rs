@@ -10,9 +10,12 @@ use super::connection::{bare, load, send};
 use crate::Outcome;
 use crate::measure::{Contestant, Plan, Row, compare};
 
-const SCRIPT: &str =
-    include_str!("../../../crates/mainstay/src/backend/redis/lua/limit_window.lua");
-const LIMIT: u32 = 1_000_000_000;
+const SCRIPT: &str = concat!(
+    include_str!("../../../crates/mainstay/src/backend/redis/lua/limit_clock.lua"),
+    include_str!("../../../crates/mainstay/src/backend/redis/lua/limit_window.lua"),
+    include_str!("../../../crates/mainstay/src/backend/redis/lua/limit_take.lua"),
+);
+const LIMIT: u64 = 1_000_000_000;
 
 pub(crate) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     let server = Server::start(Flavor::Redis).await;
@@ -34,7 +37,8 @@ pub(crate) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
             async move {
                 let mut command = redis::cmd("EVALSHA");
                 command.arg(digest).arg(1).arg(format!("raw-{caller}"));
-                command.arg(LIMIT).arg(1_000_000).arg(1);
+                command.arg(1).arg("window").arg(LIMIT).arg(1_000_000);
+                command.arg(0).arg(0).arg(1);
                 send(connection, &command).await
             }
         }),

@@ -46,7 +46,7 @@ struct Check {
     limit: String,
     /// How many this request counts for
     #[arg(long, default_value_t = 1)]
-    cost: u32,
+    cost: u64,
 }
 
 impl Limit {
@@ -63,13 +63,10 @@ impl Limit {
 }
 
 fn describe(decision: &Decision) -> (Value, String) {
-    match *decision {
-        Decision::Allowed {
-            limit,
-            remaining,
-            reset_after,
-            ..
-        } => (
+    let quota = decision.tightest();
+    let (limit, remaining, reset_after) = (quota.limit, quota.remaining, quota.reset_after);
+    let Some(retry_after) = quota.retry_after else {
+        return (
             json!({
                 "allowed": true,
                 "limit": limit,
@@ -80,35 +77,23 @@ fn describe(decision: &Decision) -> (Value, String) {
                 "allowed: {remaining} of {limit} remaining, reset in {}",
                 for_people(reset_after)
             ),
+        );
+    };
+    let (retry_after_ms, retry) = match retry_after {
+        RetryAfter::After(wait) => (
+            Some(millis(wait)),
+            format!("retry after {}", for_people(wait)),
         ),
-        Decision::Denied {
-            limit,
-            remaining,
-            retry_after,
-            reset_after,
-            ..
-        } => {
-            let (retry_after_ms, retry) = match retry_after {
-                RetryAfter::After(wait) => (
-                    Some(millis(wait)),
-                    format!("retry after {}", for_people(wait)),
-                ),
-                RetryAfter::Never => (None, "the cost is above the limit".to_owned()),
-            };
-            (
-                json!({
-                    "allowed": false,
-                    "limit": limit,
-                    "remaining": remaining,
-                    "retry_after_ms": retry_after_ms,
-                    "reset_after_ms": millis(reset_after),
-                }),
-                format!("denied: {remaining} of {limit} remaining, {retry}"),
-            )
-        }
-        _ => (
-            json!({ "allowed": decision.is_allowed() }),
-            "no details".to_owned(),
-        ),
-    }
+        RetryAfter::Never => (None, "the cost is above the limit".to_owned()),
+    };
+    (
+        json!({
+            "allowed": false,
+            "limit": limit,
+            "remaining": remaining,
+            "retry_after_ms": retry_after_ms,
+            "reset_after_ms": millis(reset_after),
+        }),
+        format!("denied: {remaining} of {limit} remaining, {retry}"),
+    )
 }

@@ -1,14 +1,12 @@
 //! `POST /v1/limits/{policy}:check`: asks whether a subject may go on.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use mainstay::ratelimit::{Decision, Limiter, RetryAfter};
+use mainstay::ratelimit::{Limiter, Quota, RetryAfter};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -31,10 +29,10 @@ pub(super) fn routes() -> Router<App> {
 struct Check {
     subject: String,
     #[serde(default = "one")]
-    cost: u32,
+    cost: u64,
 }
 
-fn one() -> u32 {
+fn one() -> u64 {
     1
 }
 
@@ -63,40 +61,30 @@ async fn decide(
     let limiter = app.limiters.get(name).ok_or_else(|| unknown(app))?;
     let JsonBody(check) = body?;
     let decision = limiter.check_cost(&check.subject, check.cost).await?;
-    let (mut response, remaining, reset_after) = match decision {
-        Decision::Allowed {
-            limit,
-            remaining,
-            reset_after,
-            ..
-        } => {
+    let quota = decision.tightest();
+    let (remaining, reset_after) = (quota.remaining, quota.reset_after);
+    let mut response = match quota.retry_after {
+        None => {
             let answer = json!({
                 "allowed": true,
-                "limit": limit,
+                "limit": quota.limit,
                 "remaining": remaining,
                 "reset_after_ms": millis_up(reset_after),
             });
-            (Json(answer).into_response(), remaining, reset_after)
+            Json(answer).into_response()
         }
-        Decision::Denied {
-            limit,
-            remaining,
-            retry_after,
-            reset_after,
-            ..
-        } => {
+        Some(retry_after) => {
             let problem = denied(retry_after)
                 .field("allowed", false)
-                .field("limit", limit)
+                .field("limit", quota.limit)
                 .field("remaining", remaining)
                 .field("reset_after_ms", millis_up(reset_after));
-            (problem.into_response(), remaining, reset_after)
+            problem.into_response()
         }
-        _ => return Err(Problem::internal("the limiter decided something new")),
     };
     let headers = response.headers_mut();
     headers.insert(POLICY, policy_header(limiter)?);
-    headers.insert(LIMIT, limit_header(limiter, remaining, reset_after)?);
+    headers.insert(LIMIT, limit_header(quota)?);
     Ok(response)
 }
 
@@ -131,27 +119,22 @@ fn unknown(app: &App) -> Problem {
 
 /// The IETF draft's fields (draft-ietf-httpapi-ratelimit-headers).
 fn policy_header(limiter: &Limiter) -> Result<HeaderValue, Problem> {
-    let policy = limiter.policy();
-    header(format!(
-        "\"{}\";q={};w={}",
-        policy.name(),
-        policy.limit(),
-        seconds_up(policy.period())
+    let policies = limiter.policies().iter().map(|policy| {
+        let (name, quota) = (policy.name(), policy.limit());
+        format!("\"{name}\";q={quota};w={}", seconds_up(policy.period()))
+    });
+    header(&policies.collect::<Vec<_>>().join(", "))
+}
+
+fn limit_header(quota: &Quota) -> Result<HeaderValue, Problem> {
+    header(&format!(
+        "\"{}\";r={};t={}",
+        quota.policy,
+        quota.remaining,
+        seconds_up(quota.reset_after)
     ))
 }
 
-fn limit_header(
-    limiter: &Limiter,
-    remaining: u32,
-    reset_after: Duration,
-) -> Result<HeaderValue, Problem> {
-    header(format!(
-        "\"{}\";r={remaining};t={}",
-        limiter.policy().name(),
-        seconds_up(reset_after)
-    ))
-}
-
-fn header(text: String) -> Result<HeaderValue, Problem> {
+fn header(text: &str) -> Result<HeaderValue, Problem> {
     HeaderValue::try_from(text).map_err(|_| Problem::internal("a policy's name fits no header"))
 }

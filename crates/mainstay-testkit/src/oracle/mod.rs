@@ -1,5 +1,6 @@
 //! Judges of histories: what a run was allowed to do, worked out without the code under test.
 
+pub mod limit;
 mod lock;
 mod window;
 

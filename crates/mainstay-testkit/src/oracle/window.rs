@@ -8,7 +8,7 @@ pub struct Admission {
     /// When it was decided, by the store's clock.
     pub at: Duration,
     /// What it cost.
-    pub cost: u32,
+    pub cost: u64,
 }
 
 /// The highest cost admitted in any interval `(t - period, t]`; the order of the history is free.
@@ -18,10 +18,10 @@ pub fn most_in_any_window(history: &[Admission], period: Duration) -> u64 {
     let (mut most, mut sum) = (0, 0);
     let mut leaving = sorted.iter().peekable();
     for entered in &sorted {
-        sum += u64::from(entered.cost);
+        sum += entered.cost;
         // Strictly inside: what happened exactly a period ago is out.
         while let Some(left) = leaving.next_if(|first| first.at + period <= entered.at) {
-            sum -= u64::from(left.cost);
+            sum -= left.cost;
         }
         most = most.max(sum);
     }
@@ -34,7 +34,7 @@ mod tests {
 
     const PERIOD: Duration = Duration::from_millis(10);
 
-    fn most(history: &[(u64, u32)]) -> u64 {
+    fn most(history: &[(u64, u64)]) -> u64 {
         let admission = |&(ms, cost)| Admission {
             at: Duration::from_millis(ms),
             cost,

@@ -12,6 +12,7 @@ pub mod channel;
 pub mod entries;
 pub mod health;
 pub mod limit;
+pub mod limit_kinds;
 pub mod lock;
 pub mod lock_drops;
 pub mod lock_kinds;
@@ -136,6 +137,19 @@ macro_rules! behaviours {
                 a_cost_is_taken_whole_or_not_at_all
                 subjects_and_policies_are_apart
                 nothing_counts_any_more_after_the_reset
+            }
+            limit_kinds {
+                every_algorithm_counts_down_to_a_denial
+                a_bucket_is_refilled_evenly
+                a_denial_by_one_policy_charges_none
+                each_policy_may_have_a_subject_of_its_own
+                what_is_given_back_can_be_taken_again
+                a_reset_forgets_what_was_counted
+                a_call_with_a_token_is_charged_once
+                a_changed_policy_finds_what_was_counted
+                permits_are_given_back_when_they_are_left_or_dropped
+                a_permit_lasts_while_it_is_kept_and_no_longer
+                a_permit_and_a_rate_are_taken_together_or_not_at_all
             }
             lock {
                 a_held_lock_excludes_others

@@ -34,7 +34,10 @@ pub(crate) use debts::{Debts, Owed, is_unsent};
 pub use fenced::{FencedSet, FencedStore};
 pub use health::{Health, HealthReport, Status};
 pub use latch::{Arrival, LatchStore};
-pub use limit::{Demand, LimitStore, Take, Window};
+pub use limit::{
+    Calendar, Charge, Concurrent, Demand, Exact, Fixed, Gcra, LIMIT_MAX, LimitStore, Rule, Take,
+    Unit, Window,
+};
 pub use lock::{
     BreakOrder, Claim, Hold, HolderView, LockLease, LockRelease, LockStore, LockTry, LockView,
     REMEMBERED, Renewal, ScanFrom, ScanPart, Wakeups,

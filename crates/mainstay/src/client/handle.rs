@@ -174,10 +174,12 @@ impl Mainstay {
         Subscriber::open(&**store, &self.0.keyspace, channels, buffer_bytes).await
     }
 
-    /// A limiter for one policy.
+    /// A limiter for one policy; [`and`](Limiter::and) adds others.
     pub fn limiter(&self, policy: Policy) -> Limiter {
-        let store = Arc::clone(&self.0.stores.limits);
-        Limiter::new(store, self.0.keyspace.clone(), policy)
+        let inner = &*self.0;
+        let (store, clock) = (Arc::clone(&inner.stores.limits), Arc::clone(&inner.clock));
+        let keyspace = inner.keyspace.clone();
+        Limiter::new(store, keyspace, clock, inner.command_timeout, policy)
     }
 
     /// Starts to define a lock; locks of one name exclude each other.

@@ -1,40 +1,96 @@
-//! Decides for one policy.
+//! Decides for one policy or several.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use metrics::{SharedString, counter};
+use metrics::SharedString;
 
+use super::call::Call;
 use super::{Decision, Policy};
-use crate::backend::{Demand, LimitStore};
-use crate::error::{Error, ErrorKind, Result};
+use crate::backend::{LimitStore, Rule};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
 use crate::key::{AsKey, Keyspace};
 
-/// Decides whether a subject is within a policy.
+/// Decides whether a subject is within one policy, or all of several.
 ///
 /// Made by [`Mainstay::limiter`](crate::Mainstay::limiter). Cheap to clone. The store's clock
-/// decides, so all processes agree.
+/// decides, so all processes agree. Several policies are decided on in one step: a call that one of
+/// them denies is charged to none.
 #[derive(Clone)]
-pub struct Limiter {
-    store: Arc<dyn LimitStore>,
-    keyspace: Keyspace,
-    policy: Arc<Policy>,
-    label: SharedString,
+pub struct Limiter(Arc<Shared>);
+
+/// What the clones of a limiter share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn LimitStore>,
+    pub(super) keyspace: Keyspace,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) command_timeout: Duration,
+    pub(super) policies: Vec<Policy>,
+    /// Their names, for metrics.
+    pub(super) labels: Vec<SharedString>,
 }
 
 impl Limiter {
-    pub(crate) fn new(store: Arc<dyn LimitStore>, keyspace: Keyspace, policy: Policy) -> Self {
-        Self {
+    pub(crate) fn new(
+        store: Arc<dyn LimitStore>,
+        keyspace: Keyspace,
+        clock: Arc<dyn Clock>,
+        command_timeout: Duration,
+        policy: Policy,
+    ) -> Self {
+        Self(Arc::new(Shared {
             store,
             keyspace,
-            label: SharedString::from_shared(policy.name().as_str().into()),
-            policy: Arc::new(policy),
-        }
+            clock,
+            command_timeout,
+            labels: vec![label(&policy)],
+            policies: vec![policy],
+        }))
     }
 
-    /// The policy it decides by.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    /// A limiter for one policy more.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mainstay::ratelimit::Policy;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let stay = mainstay::Mainstay::memory();
+    /// let second = Policy::window("second", 2, Duration::from_secs(1))?;
+    /// let day = Policy::window("day", 3, Duration::from_hours(24))?;
+    /// let limiter = stay.limiter(second).and(day)?;
+    /// assert!(limiter.check_cost("ada", 2).await?.is_allowed());
+    /// let denied = limiter.check_cost("ada", 2).await?;
+    /// assert_eq!(denied.tightest().policy.as_str(), "day");
+    /// // Neither was charged.
+    /// let left: Vec<_> = denied.quotas().iter().map(|quota| quota.remaining).collect();
+    /// assert_eq!(left, [0, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when there is a policy of that name.
+    pub fn and(&self, policy: Policy) -> Result<Self> {
+        if self.policies().iter().any(|it| it.name() == policy.name()) {
+            return Err(Error::invalid(format!(
+                "there are two policies of the name {}: they would share their counts",
+                policy.name()
+            )));
+        }
+        let mut shared = (*self.0).clone();
+        shared.labels.push(label(&policy));
+        shared.policies.push(policy);
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// The policies it decides by.
+    pub fn policies(&self) -> &[Policy] {
+        &self.0.policies
     }
 
     /// Charges one unit if it fits.
@@ -42,48 +98,36 @@ impl Limiter {
     /// Cancel safe in memory; on a server a dropped call may have been charged.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) for a subject that is no key;
-    /// [`Unavailable`](ErrorKind::Unavailable) when nothing was charged;
-    /// [`Unknown`](ErrorKind::Unknown) when it may have been: it is not sent again.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a subject that is no key, and when a policy gives
+    /// permits; [`Unavailable`](crate::ErrorKind::Unavailable) when nothing was charged;
+    /// [`Unknown`](crate::ErrorKind::Unknown) when it may have been: it is not sent again.
     pub async fn check(&self, subject: impl AsKey) -> Result<Decision> {
-        self.check_cost(subject, 1).await
+        self.call(subject).check().await
     }
 
-    /// Charges `cost` units if all of them fit; a cost of 0 only looks.
+    /// Charges `cost` units if all of them fit; a cost of 0 always does.
     ///
     /// Cancel safety as [`check`](Self::check).
     ///
     /// ```
     /// use std::time::Duration;
-    /// use mainstay::ratelimit::{Decision, Policy, RetryAfter};
+    /// use mainstay::ratelimit::{Policy, RetryAfter};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> mainstay::Result<()> {
     /// let stay = mainstay::Mainstay::memory();
     /// let limiter = stay.limiter(Policy::window("bytes", 10, Duration::from_secs(1))?);
     /// assert!(limiter.check_cost("ada", 8).await?.is_allowed());
-    /// let Decision::Denied { remaining, retry_after, .. } = limiter.check_cost("ada", 11).await?
-    /// else {
-    ///     panic!("11 never fit in 10");
-    /// };
-    /// assert_eq!((remaining, retry_after), (2, RetryAfter::Never));
+    /// let denied = limiter.check_cost("ada", 11).await?;
+    /// assert_eq!((denied.remaining(), denied.retry_after()), (2, Some(RetryAfter::Never)));
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub async fn check_cost(&self, subject: impl AsKey, cost: u32) -> Result<Decision> {
-        let decision = self.take(subject, cost).await?;
-        let name = if decision.is_allowed() {
-            "allowed"
-        } else {
-            "denied"
-        };
-        let policy = self.label.clone();
-        counter!("mainstay_limit_decisions_total", "policy" => policy, "decision" => name)
-            .increment(1);
-        Ok(decision)
+    pub async fn check_cost(&self, subject: impl AsKey, cost: u64) -> Result<Decision> {
+        self.call(subject).cost(cost).check().await
     }
 
     /// Looks without charging: what remains, and when nothing is counted any more.
@@ -91,35 +135,131 @@ impl Limiter {
     /// Cancel safe.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) for a subject that is no key;
-    /// [`Unavailable`](ErrorKind::Unavailable) or [`Unknown`](ErrorKind::Unknown) when the
-    /// backend does not answer.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a subject that is no key;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown) when
+    /// the backend does not answer.
     pub async fn peek(&self, subject: impl AsKey) -> Result<Decision> {
-        self.take(subject, 0).await
+        self.call(subject).cost(0).peek().await
     }
 
-    async fn take(&self, subject: impl AsKey, cost: u32) -> Result<Decision> {
-        let key = self.keyspace.limit(&*subject.as_key()?, self.policy.name());
-        let demand = Demand {
-            key,
-            window: self.policy.bounds(),
-            cost,
-        };
-        let takes = self.store.take(&[demand]).await?;
-        let take = takes.first().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Corrupt,
-                "limit store gave no answer to one demand",
-            )
-        })?;
-        Ok(Decision::new(self.policy.limit(), take))
+    /// Gives back all that an allowed call has taken, as far as it still counts; whether anything
+    /// did. Who gives back twice gets twice as much back.
+    ///
+    /// Cancel safe in memory; on a server a dropped call may have taken effect.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mainstay::ratelimit::Policy;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let stay = mainstay::Mainstay::memory();
+    /// let limiter = stay.limiter(Policy::window("mail", 3, Duration::from_hours(1))?);
+    /// let decision = limiter.check_cost("ada", 2).await?;
+    /// // It could not be sent after all.
+    /// assert!(limiter.refund("ada", &decision).await?);
+    /// assert_eq!(limiter.peek("ada").await?.remaining(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub async fn refund(&self, subject: impl AsKey, decision: &Decision) -> Result<bool> {
+        self.call(subject).refund(decision).await
     }
+
+    /// Forgets what was counted for a subject by all policies; whether anything was.
+    ///
+    /// A dropped call may have taken effect; it is harmless to repeat.
+    ///
+    /// # Errors
+    /// As [`peek`](Self::peek).
+    pub async fn reset(&self, subject: impl AsKey) -> Result<bool> {
+        self.call(subject).reset().await
+    }
+
+    /// Starts a call with more to say.
+    pub fn call(&self, subject: impl AsKey) -> Call<'_> {
+        let policies = self.policies().iter();
+        let subject = subject.as_key();
+        let keys = subject.map(|subject| {
+            let key = |policy: &Policy| self.0.keyspace.limit(&subject, policy.name());
+            policies.map(key).collect()
+        });
+        Call::new(&self.0, keys)
+    }
+
+    /// Starts a call on a subject for each policy, in their order: an address, a user, everybody.
+    ///
+    /// On a Cluster such subjects are on several nodes, and are charged one after the other, in this
+    /// order: what a call has taken that a later one denies, because it was used up in that moment, is
+    /// given back. Until then it may be missing to others: name first what runs out first.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mainstay::ratelimit::Policy;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let stay = mainstay::Mainstay::memory();
+    /// let second = Duration::from_secs(1);
+    /// let limiter = stay
+    ///     .limiter(Policy::window("ip", 10, second)?)
+    ///     .and(Policy::window("user", 5, second)?)?;
+    /// let decision = limiter.call_each(&["192.0.2.1", "ada"]).check().await?;
+    /// assert_eq!(decision.quotas()[1].remaining, 4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call_each<K: AsKey>(&self, subjects: &[K]) -> Call<'_> {
+        Call::new(&self.0, self.keys_of_each(subjects))
+    }
+
+    fn keys_of_each<K: AsKey>(&self, subjects: &[K]) -> Result<Vec<crate::key::StoreKey>> {
+        let policies = self.policies();
+        if subjects.len() != policies.len() {
+            return Err(Error::invalid(format!(
+                "{} subjects were named for {} policies: it takes one for each",
+                subjects.len(),
+                policies.len()
+            )));
+        }
+        let both = subjects.iter().zip(policies);
+        both.map(|(subject, policy)| {
+            let subject = subject.as_key()?;
+            Ok(self.0.keyspace.limit(&subject, policy.name()))
+        })
+        .collect()
+    }
+}
+
+impl Shared {
+    pub(super) fn has_permits(&self) -> bool {
+        self.policies.iter().any(Policy::is_concurrent)
+    }
+
+    /// How long a permit lasts that is not renewed.
+    pub(super) fn shortest_lease(&self) -> Option<Duration> {
+        let leases = self
+            .policies
+            .iter()
+            .filter_map(|policy| match policy.rule() {
+                Rule::Concurrent(rule) => Some(Duration::from_micros(rule.lease_micros())),
+                _ => None,
+            });
+        leases.min()
+    }
+}
+
+fn label(policy: &Policy) -> SharedString {
+    SharedString::from_shared(policy.name().as_str().into())
 }
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter")
-            .field("policy", &self.policy)
+            .field("policies", &self.0.policies)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 //! ```
 //! use std::time::Duration;
 //! use mainstay::Mainstay;
-//! use mainstay::ratelimit::{Decision, Policy, RetryAfter};
+//! use mainstay::ratelimit::{Policy, RetryAfter};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> mainstay::Result<()> {
@@ -11,24 +11,34 @@
 //! let limiter = stay.limiter(Policy::window("export", 2, Duration::from_mins(1))?);
 //! assert!(limiter.check("ada").await?.is_allowed());
 //! assert!(limiter.check("ada").await?.is_allowed());
-//! match limiter.check("ada").await? {
-//!     Decision::Denied { retry_after: RetryAfter::After(wait), .. } => {
-//!         assert!(wait <= Duration::from_secs(61));
-//!     }
-//!     other => panic!("{other:?}"),
-//! }
+//! let denied = limiter.check("ada").await?;
+//! let Some(RetryAfter::After(wait)) = denied.retry_after() else {
+//!     panic!("it fits later: {denied:?}");
+//! };
+//! assert!(wait <= Duration::from_secs(61));
 //! assert!(limiter.check("bob").await?.is_allowed());
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Metrics
-//! `mainstay_limit_decisions_total{policy, decision}`: `decision` is `allowed` or `denied`.
+//! `mainstay_limit_decisions_total{policy, decision}`: `decision` is `allowed`, for each policy of the
+//! limiter, or `denied`, for those that deny.
+//!
+//! # Spans
+//! `limit.check` with `policy`, `cost` and `outcome`: `allowed`, `denied` or `error`.
 
+mod call;
 mod decision;
 mod limiter;
+mod permit;
 mod policy;
+mod text;
 
-pub use decision::{Decision, RetryAfter};
+pub use call::Call;
+pub use decision::{Decision, Quota, RetryAfter, Source};
 pub use limiter::Limiter;
+pub use permit::{Entry, Permit};
 pub use policy::Policy;
+
+pub use crate::backend::Unit;

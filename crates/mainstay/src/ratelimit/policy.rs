@@ -1,46 +1,117 @@
 //! What a limit is called and how much it admits.
 
-use std::str::FromStr;
+use std::fmt;
 use std::time::Duration;
 
-use crate::backend::Window;
-use crate::error::{Error, ErrorKind, Result};
+use crate::backend::{Calendar, Concurrent, Exact, Fixed, Gcra, Rule, Unit, Window};
+use crate::error::Result;
 use crate::key::Name;
 
-/// A named limit: so much in any interval of a length.
+/// A named limit: how much is admitted in what time, by which algorithm.
 ///
-/// As text: `name=limit/period`, with an algorithm if one likes to name it: `:window`, at present
-/// the only one.
+/// | | admits at most |
+/// |---|---|
+/// | [`window`](Self::window) | the limit in *any* interval of the period; times are rounded up to a sixtieth of it |
+/// | [`exact`](Self::exact) | the limit in *any* interval of the period, to the microsecond; for small limits |
+/// | [`gcra`](Self::gcra) | `burst + limit · t / period` in any time `t`, evenly |
+/// | [`fixed`](Self::fixed) | the limit in each window of the calendar, so up to twice that around the end of one |
+/// | [`concurrent`](Self::concurrent) | the limit at a time |
+///
+/// As text: `name=limit/period`, then the algorithm if it is not `window`, with its options:
 ///
 /// ```
 /// use std::time::Duration;
-/// use mainstay::ratelimit::Policy;
+/// use mainstay::ratelimit::{Policy, Unit};
 ///
-/// let policy: Policy = "api=100/1m".parse()?;
-/// assert_eq!(policy, Policy::window("api", 100, Duration::from_mins(1))?);
-/// assert!("api=100/1m:fixed".parse::<Policy>().is_err());
+/// for (text, policy) in [
+///     ("api=100/1m", Policy::window("api", 100, Duration::from_mins(1))?),
+///     ("login=5/1m:exact", Policy::exact("login", 5, Duration::from_mins(1))?),
+///     ("read=100/1s:gcra,burst=20", Policy::gcra("read", 100, Duration::from_secs(1), 20)?),
+///     ("mail=500/day:fixed,zone=Europe/Berlin", Policy::fixed("mail", 500, Unit::Day, "Europe/Berlin")?),
+///     ("export=3/30s:concurrent", Policy::concurrent("export", 3, Duration::from_secs(30))?),
+/// ] {
+///     assert_eq!(text.parse::<Policy>()?, policy);
+///     assert_eq!(policy.to_string().parse::<Policy>()?, policy);
+/// }
 /// # Ok::<(), mainstay::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     name: Name,
+    limit: u64,
     period: Duration,
-    window: Window,
+    rule: Rule,
 }
 
 impl Policy {
     /// At most `limit` in any interval of length `period`.
     ///
-    /// A unit is held for at most a sixtieth of the period longer than need be.
+    /// A sliding window log with its times rounded up: a unit is held for at most a sixtieth of the
+    /// period longer than need be.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) unless the name is a [`Name`], `limit` at least 1 and
-    /// `period` between 1 ms and 366 days.
-    pub fn window(name: &str, limit: u32, period: Duration) -> Result<Self> {
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` from 1 to 2^53 and
+    /// `period` from 1 ms to 366 days.
+    pub fn window(name: &str, limit: u64, period: Duration) -> Result<Self> {
+        let rule = Rule::Window(Window::new(limit, period)?);
+        Self::new(name, limit, period, rule)
+    }
+
+    /// At most `limit` in any interval of length `period`, and no unit is held longer than that. Each
+    /// call is kept, so that a decision costs more the more of them there are.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` from 1 to 1,000 and
+    /// `period` from 1 ms to 366 days.
+    pub fn exact(name: &str, limit: u64, period: Duration) -> Result<Self> {
+        let rule = Rule::Exact(Exact::new(limit, period)?);
+        Self::new(name, limit, period, rule)
+    }
+
+    /// A bucket of `burst` units that is refilled evenly, `limit` units in each `period`: at most
+    /// `burst + limit · t / period` in any time `t`.
+    ///
+    /// The generic cell rate algorithm (ITU-T I.371). The time of one unit is rounded up to whole
+    /// nanoseconds, or to microseconds if an empty bucket takes more than 52 days to fill. A changed
+    /// policy finds the time until the bucket is full as it was.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` and `burst` from 1
+    /// to 2^53, `period` from 1 ms to 366 days, the limit at most one unit a nanosecond, and an empty
+    /// bucket full again within 142 years.
+    pub fn gcra(name: &str, limit: u64, period: Duration, burst: u64) -> Result<Self> {
+        let rule = Rule::Gcra(Gcra::new(limit, period, burst)?);
+        Self::new(name, limit, period, rule)
+    }
+
+    /// At most `limit` in each window of the calendar of a time zone, named as in the IANA database.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` from 1 to 2^53 and
+    /// the zone known.
+    pub fn fixed(name: &str, limit: u64, unit: Unit, zone: &str) -> Result<Self> {
+        let rule = Rule::Fixed(Fixed::new(limit, Calendar::new(unit, zone)?)?);
+        let period = Duration::from_secs(unit.longest_seconds());
+        Self::new(name, limit, period, rule)
+    }
+
+    /// At most `limit` permits at a time, for [`Limiter::enter`](super::Limiter::enter). One that is
+    /// not given back, because its process has died, ends after `lease`.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` from 1 to 1,000 and
+    /// `lease` from 100 ms to 24 hours.
+    pub fn concurrent(name: &str, limit: u64, lease: Duration) -> Result<Self> {
+        let rule = Rule::Concurrent(Concurrent::new(limit, lease)?);
+        Self::new(name, limit, lease, rule)
+    }
+
+    fn new(name: &str, limit: u64, period: Duration, rule: Rule) -> Result<Self> {
         Ok(Self {
             name: Name::new(name)?,
+            limit,
             period,
-            window: Window::new(limit, period)?,
+            rule,
         })
     }
 
@@ -49,93 +120,46 @@ impl Policy {
         &self.name
     }
 
-    /// The most that is admitted in a period.
-    pub fn limit(&self) -> u32 {
-        self.window.limit()
+    /// The most that is admitted in a period, or at a time.
+    pub fn limit(&self) -> u64 {
+        self.limit
     }
 
-    /// The length of the interval.
+    /// The most that one call can take: the burst of [`gcra`](Self::gcra), else the limit.
+    pub fn capacity(&self) -> u64 {
+        self.rule.limit()
+    }
+
+    /// The length of the interval; of a calendar the longest, of a permit its lease.
     pub fn period(&self) -> Duration {
         self.period
     }
 
-    pub(super) fn bounds(&self) -> Window {
-        self.window
+    /// Whether it gives permits.
+    pub fn is_concurrent(&self) -> bool {
+        matches!(self.rule, Rule::Concurrent(_))
+    }
+
+    pub(super) fn rule(&self) -> &Rule {
+        &self.rule
     }
 }
 
-impl FromStr for Policy {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let malformed = || {
-            Error::invalid(format!(
-                "policy {text:?} is not of the form name=limit/period"
-            ))
-        };
-        let (name, rest) = text.split_once('=').ok_or_else(malformed)?;
-        let (quota, algorithm) = rest.split_once(':').unwrap_or((rest, "window"));
-        if algorithm != "window" {
-            return Err(Error::invalid(format!(
-                "policy {name:?} has the unknown algorithm {algorithm:?}: allowed is window"
-            )));
-        }
-        let (limit, period) = quota.split_once('/').ok_or_else(malformed)?;
-        let limit = limit.trim().parse().map_err(|source| {
-            let message = format!("limit of policy {name:?} is not a whole number");
-            Error::with_source(ErrorKind::Invalid, message, source)
-        })?;
-        let period = humantime::parse_duration(period.trim()).map_err(|source| {
-            let message =
-                format!("period of policy {name:?} is not a duration such as 1m or 250ms");
-            Error::with_source(ErrorKind::Invalid, message, source)
-        })?;
-        Self::window(name.trim(), limit, period)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_and_constructor_agree() -> Result<()> {
-        let expected = Policy::window("api", 100, Duration::from_mins(1))?;
-        for text in ["api=100/1m", "api=100/1m:window", "api = 100 / 60s"] {
-            assert_eq!(text.parse::<Policy>()?, expected, "{text}");
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_policy_is_named() {
-        for (text, expected) in [
-            ("api", "policy \"api\" is not of the form name=limit/period"),
-            (
-                "api=100",
-                "policy \"api=100\" is not of the form name=limit/period",
-            ),
-            ("api=x/1m", "limit of policy \"api\" is not a whole number"),
-            ("api=-1/1m", "limit of policy \"api\" is not a whole number"),
-            (
-                "api=1/m",
-                "period of policy \"api\" is not a duration such as 1m or 250ms",
-            ),
-            ("api=0/1m", "limit is 0: it must be at least 1"),
-            (
-                "api=1/0s",
-                "period of a limit must be between 1 ms and 366 days",
-            ),
-            (
-                "api=1/1m:gcra",
-                "policy \"api\" has the unknown algorithm \"gcra\": allowed is window",
-            ),
-            (
-                "a{=1/1m",
-                "name holds '{': letters, digits and . _ - / are allowed",
-            ),
-        ] {
-            assert_eq!(text.parse::<Policy>().unwrap_err().to_string(), expected);
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, limit) = (&self.name, self.limit);
+        let period = humantime::format_duration(self.period).to_string();
+        let period = period.replace(' ', "");
+        match &self.rule {
+            Rule::Window(_) => write!(f, "{name}={limit}/{period}"),
+            Rule::Exact(_) => write!(f, "{name}={limit}/{period}:exact"),
+            Rule::Gcra(rule) => write!(f, "{name}={limit}/{period}:gcra,burst={}", rule.burst()),
+            Rule::Concurrent(_) => write!(f, "{name}={limit}/{period}:concurrent"),
+            Rule::Fixed(rule) => {
+                let calendar = rule.calendar();
+                let (unit, zone) = (calendar.unit(), calendar.zone());
+                write!(f, "{name}={limit}/{unit}:fixed,zone={zone}")
+            }
         }
     }
 }

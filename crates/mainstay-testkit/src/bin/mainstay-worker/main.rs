@@ -24,7 +24,7 @@ use futures_util::future::try_join_all;
 use mainstay::clock::{Clock, SystemClock};
 use mainstay::lock::Acquire;
 use mainstay::pubsub::Item;
-use mainstay::ratelimit::{Decision, Policy};
+use mainstay::ratelimit::Policy;
 use mainstay::{Mainstay, Name, Options};
 use serde_json::{Value, json};
 
@@ -71,14 +71,10 @@ async fn limit(url: &str, policy: &str, subject: &str, seconds: &str) -> Outcome
     let clock = SystemClock;
     let end = clock.now().after(Duration::from_secs(seconds.parse()?));
     while clock.now() < end {
-        let (decided_at, allowed) = match limiter.check(subject).await? {
-            Decision::Allowed { decided_at, .. } => (decided_at, true),
-            Decision::Denied { decided_at, .. } => (decided_at, false),
-            _ => return Err("an unknown decision".into()),
-        };
+        let decision = limiter.check(subject).await?;
         // A microsecond count since 1970 fits in 64 bits for 500,000 years.
-        let micros = u64::try_from(decided_at.as_micros())?;
-        print(&json!({"decided_at": micros, "allowed": allowed}))?;
+        let micros = u64::try_from(decision.decided_at().as_micros())?;
+        print(&json!({"decided_at": micros, "allowed": decision.is_allowed()}))?;
     }
     Ok(())
 }

@@ -17,7 +17,6 @@ mod limit;
 mod listing;
 mod lock;
 mod session;
-mod window;
 
 use std::sync::Arc;
 

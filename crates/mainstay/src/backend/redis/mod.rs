@@ -103,7 +103,7 @@ pub(crate) async fn open(
         Method::Tracking => None,
         Method::Announcements(channel) => Some(channel.clone()),
     };
-    let watchers = Arc::clone(&near.watchers);
+    let (watchers, clock) = (Arc::clone(&near.watchers), Arc::clone(&near.clock));
     let Connections {
         commander,
         hub,
@@ -132,7 +132,7 @@ pub(crate) async fn open(
             Arc::clone(&hub),
             limits,
         )),
-        limits: Arc::new(limit::RedisLimits::new(Arc::clone(&commander))),
+        limits: Arc::new(limit::RedisLimits::new(Arc::clone(&commander), clock)),
         locks: Arc::new(lock::RedisLocks::whole(
             Arc::clone(&commander),
             Arc::clone(&hub),

@@ -72,6 +72,15 @@ impl Script {
             Some((short_cut, rest)) => [short_cut, &prelude, rest].concat(),
             None => [&prelude, source].concat(),
         };
+        Self::whole(name, source)
+    }
+
+    /// A script of several files.
+    pub(crate) fn assembled(name: &'static str, parts: &[&str]) -> Self {
+        Self::whole(name, parts.concat())
+    }
+
+    fn whole(name: &'static str, source: String) -> Self {
         Self {
             name,
             digest: sha1_hex(source.as_bytes()),
@@ -104,7 +113,6 @@ scripts! {
     CACHE_WATERMARK = "cache_watermark",
     FENCED_SET = "fenced_set",
     LATCH_ARRIVE = "latch_arrive",
-    LIMIT_WINDOW = "limit_window",
     LOCK_ACQUIRE = "lock_acquire",
     LOCK_BREAK = "lock_break",
     LOCK_INSPECT = "lock_inspect",

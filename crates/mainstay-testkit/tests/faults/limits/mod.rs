@@ -1,5 +1,7 @@
 //! Several processes never get more than the limit together.
 
+mod model;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;

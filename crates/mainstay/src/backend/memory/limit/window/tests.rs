@@ -12,7 +12,7 @@ const START: u64 = 1_577_836_800_000_000;
 
 const STEPS: usize = 400;
 
-fn window(limit: u32, period_ms: u64) -> Window {
+fn window(limit: u64, period_ms: u64) -> Window {
     Window::new(limit, Duration::from_millis(period_ms)).unwrap()
 }
 
@@ -32,10 +32,10 @@ impl Oracle {
     }
 
     /// What has left the period by then is forgotten, though the clock may step back to it.
-    fn charge(&mut self, window: Window, now: u64, cost: u32) {
+    fn charge(&mut self, window: Window, now: u64, cost: u64) {
         if cost > 0 {
             self.0.retain(|(at, _)| counts(window, *at, now));
-            self.0.push((now, u64::from(cost)));
+            self.0.push((now, cost));
         }
     }
 
@@ -49,25 +49,35 @@ impl Oracle {
 }
 
 /// As the store does it: a refusal leaves no trace unless the clock stepped back.
-fn take(window: Window, now: u64, cost: u32, kept: &mut Option<History>) -> (bool, View) {
-    let seen = View::new(window, now, kept.as_ref());
+fn take(window: Window, now: u64, cost: u64, kept: &mut Option<State>) -> (bool, Counted) {
+    let seen = Counted::new(window, now, kept.as_ref());
     let mut view = seen.clone();
-    let admitted = view.admits(cost);
+    let admitted = cost <= view.free();
     if admitted && cost > 0 {
         view.charge(cost);
-    } else if !view.rebased() {
+    } else if !view.has_moved() {
         return (admitted, seen);
     }
-    *kept = view.into_history();
+    *kept = state(view);
     (admitted, seen)
 }
 
-fn admits_at(window: Window, now: u64, cost: u32, kept: Option<&History>) -> bool {
-    View::new(window, now, kept).admits(cost)
+/// What is kept of a view, if anything counts.
+fn state(view: Counted) -> Option<State> {
+    (view.reset_after_micros() > 0).then(|| Box::new(view).into_state())
 }
 
-fn check_retry(window: Window, now: u64, cost: u32, kept: Option<&History>, view: &View) {
-    match view.retry_after_micros(cost) {
+/// Until a cost fits that does not fit now, if it ever does.
+fn wait(view: &Counted, cost: u64) -> Option<u64> {
+    (cost > view.free() && cost <= view.limit).then(|| view.wait_micros(cost))
+}
+
+fn admits_at(window: Window, now: u64, cost: u64, kept: Option<&State>) -> bool {
+    cost <= Counted::new(window, now, kept).free()
+}
+
+fn check_retry(window: Window, now: u64, cost: u64, kept: Option<&State>, view: &Counted) {
+    match wait(view, cost) {
         Some(wait) => {
             assert!(wait > 0);
             assert!(!admits_at(window, now + wait - 1, cost, kept));
@@ -80,15 +90,15 @@ fn check_retry(window: Window, now: u64, cost: u32, kept: Option<&History>, view
             assert!(admits_at(window, now + wait, cost, kept));
             assert!(wait <= (Window::BUCKETS + 1) * window.bucket_micros());
         }
-        None => assert!(view.admits(cost) || cost > window.limit()),
+        None => assert!(cost <= view.free() || cost > window.limit()),
     }
 }
 
-fn check_reset(window: Window, now: u64, kept: Option<&History>) {
-    let wait = View::new(window, now, kept).reset_after_micros();
-    assert_eq!(View::new(window, now + wait, kept).used, 0);
+fn check_reset(window: Window, now: u64, kept: Option<&State>) {
+    let wait = Counted::new(window, now, kept).reset_after_micros();
+    assert_eq!(Counted::new(window, now + wait, kept).used, 0);
     if wait > 0 {
-        assert!(View::new(window, now + wait - 1, kept).used > 0);
+        assert!(Counted::new(window, now + wait - 1, kept).used > 0);
     }
 }
 
@@ -103,8 +113,8 @@ fn pause(period_ms: u64) -> impl Strategy<Value = u64> {
     ]
 }
 
-fn run() -> impl Strategy<Value = (Window, u64, Vec<(u64, u32, bool)>)> {
-    (1_u32..30, 1_u64..5_000).prop_flat_map(|(limit, period_ms)| {
+fn run() -> impl Strategy<Value = (Window, u64, Vec<(u64, u64, bool)>)> {
+    (1_u64..30, 1_u64..5_000).prop_flat_map(|(limit, period_ms)| {
         let step = (pause(period_ms), 0..limit + 2, prop::bool::weighted(0.1));
         let steps = prop::collection::vec(step, STEPS);
         (
@@ -127,7 +137,7 @@ proptest! {
         for (pause, cost, _) in steps {
             now += pause;
             let used = oracle.used(window, now);
-            let fits = used + u64::from(cost) <= u64::from(window.limit());
+            let fits = used + cost <= window.limit();
             let (admitted, view) = take(window, now, cost, &mut kept);
             prop_assert_eq!(view.used, used);
             prop_assert_eq!(admitted, fits);
@@ -137,7 +147,7 @@ proptest! {
                 let since = now - period;
                 let within = oracle.0.iter().filter(|(at, _)| *at > since);
                 let within: u64 = within.map(|(_, cost)| cost).sum();
-                prop_assert!(within <= u64::from(window.limit()));
+                prop_assert!(within <= window.limit());
             } else {
                 check_retry(window, now, cost, kept.as_ref(), &view);
             }
@@ -164,10 +174,10 @@ proptest! {
             prop_assert_eq!(view.used, used);
             if admitted {
                 oracle.charge(window, now, cost);
-                charges.push((real, u64::from(cost)));
+                charges.push((real, cost));
                 let within = charges.iter().filter(|(at, _)| *at + period > real);
                 let within: u64 = within.map(|(_, cost)| cost).sum();
-                prop_assert!(within <= u64::from(window.limit()));
+                prop_assert!(within <= window.limit());
             } else {
                 check_retry(window, now, cost, kept.as_ref(), &view);
             }
@@ -186,14 +196,14 @@ fn under_another_width_the_whole_history_counts_as_of_now() {
     let later = START + 30_000_000;
     assert!(take(minute, later, 3, &mut kept).0);
 
-    let mut view = View::new(second, later, kept.as_ref());
-    assert_eq!(view.remaining(), 3);
+    let mut view = Counted::new(second, later, kept.as_ref());
+    assert_eq!(view.free(), 3);
     view.charge(1);
-    let kept = view.into_history();
+    let kept = state(view);
     let width = second.bucket_micros();
     let gone = (later / width + Window::BUCKETS + 1) * width;
-    assert_eq!(View::new(second, gone - 1, kept.as_ref()).remaining(), 2);
-    assert_eq!(View::new(second, gone, kept.as_ref()).remaining(), 10);
+    assert_eq!(Counted::new(second, gone - 1, kept.as_ref()).free(), 2);
+    assert_eq!(Counted::new(second, gone, kept.as_ref()).free(), 10);
 }
 
 #[test]
@@ -211,18 +221,18 @@ fn what_had_left_the_old_period_does_not_count_under_another_width() {
     let mut kept = None;
     assert!(take(second, START, 4, &mut kept).0);
     assert!(take(second, START + 900_000, 3, &mut kept).0);
-    let view = View::new(minute, START + 1_500_000, kept.as_ref());
-    assert_eq!(view.remaining(), 7);
+    let view = Counted::new(minute, START + 1_500_000, kept.as_ref());
+    assert_eq!(view.free(), 7);
 }
 
 #[test]
 fn a_lower_limit_leaves_nothing_until_the_excess_is_gone() {
     let mut kept = None;
     assert!(take(window(10, 1_000), START, 10, &mut kept).0);
-    let view = View::new(window(3, 1_000), START, kept.as_ref());
-    assert_eq!(view.remaining(), 0);
-    assert_eq!(view.retry_after_micros(3), Some(view.reset_after_micros()));
-    assert_eq!(view.retry_after_micros(4), None);
+    let view = Counted::new(window(3, 1_000), START, kept.as_ref());
+    assert_eq!(view.free(), 0);
+    assert_eq!(wait(&view, 3), Some(view.reset_after_micros()));
+    assert_eq!(wait(&view, 4), None);
 }
 
 #[test]
