@@ -1,7 +1,7 @@
 //! One process of a test with several: prints what happened as JSON lines.
 //!
 //! ```text
-//! mainstay-worker limit URL POLICY SUBJECT SECONDS
+//! mainstay-worker limit URL POLICIES SUBJECTS SECONDS  a subject for each, between semicolons
 //! mainstay-worker lock URL NAMES SECTIONS  so many of each name, all names at once
 //! mainstay-worker subscribe URL CHANNEL
 //! mainstay-worker share URL NAME UNITS
@@ -32,7 +32,7 @@ use self::clock::{WorkerClock, since_boot_micros};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const USAGE: &str = "expected limit URL POLICY SUBJECT SECONDS, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS or cache URL";
+const USAGE: &str = "expected limit URL POLICIES SUBJECTS SECONDS, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS or cache URL";
 const LOCK_TTL: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -41,7 +41,9 @@ async fn main() -> ExitCode {
     let arguments: Vec<_> = env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments[..] {
-        ["limit", url, policy, subject, seconds] => limit(url, policy, subject, seconds).await,
+        ["limit", url, policies, subjects, seconds] => {
+            limit(url, policies, subjects, seconds).await
+        }
         ["lock", url, name, sections] => lock(url, name, sections).await,
         ["subscribe", url, channel] => subscribe(url, channel).await,
         ["share", url, name, units] => holder::share(url, name, units).await,
@@ -64,14 +66,20 @@ fn print(line: &Value) -> io::Result<()> {
     out.flush()
 }
 
-/// Asks as fast as it can.
-async fn limit(url: &str, policy: &str, subject: &str, seconds: &str) -> Outcome {
+/// Asks as fast as it can, each policy for its subject.
+async fn limit(url: &str, policies: &str, subjects: &str, seconds: &str) -> Outcome {
     let stay = Mainstay::connect(url).await?;
-    let limiter = stay.limiter(policy.parse::<Policy>()?);
+    let mut policies = policies.split(';').map(str::parse::<Policy>);
+    let first = policies.next().ok_or("a policy is missing")??;
+    let mut limiter = stay.limiter(first);
+    for policy in policies {
+        limiter = limiter.and(policy?)?;
+    }
+    let subjects: Vec<_> = subjects.split(';').collect();
     let clock = SystemClock;
     let end = clock.now().after(Duration::from_secs(seconds.parse()?));
     while clock.now() < end {
-        let decision = limiter.check(subject).await?;
+        let decision = limiter.call_each(&subjects).check().await?;
         // A microsecond count since 1970 fits in 64 bits for 500,000 years.
         let micros = u64::try_from(decision.decided_at().as_micros())?;
         print(&json!({"decided_at": micros, "allowed": decision.is_allowed()}))?;
