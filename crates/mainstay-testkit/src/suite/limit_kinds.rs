@@ -1,10 +1,13 @@
 //! Rate limits of every algorithm, several at once, and what was taken given back.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use mainstay::ErrorKind;
-use mainstay::ratelimit::{Decision, Entry, Limiter, Permit, Policy, RetryAfter, Unit};
+use mainstay::ratelimit::{
+    Decision, Entry, Limiter, Permit, Policy, PrepaidLimiter, RetryAfter, Source, Unit,
+};
 
 use super::{Subject, ms};
 use crate::fixture::eventually;
@@ -257,4 +260,78 @@ pub async fn a_permit_and_a_rate_are_taken_together_or_not_at_all(subject: &Subj
     assert!(enter(&limiter).await.is_none());
     assert_eq!(left(&limiter.peek(WHO).await.unwrap()), [1, 0]);
     assert!(two.leave().await.unwrap());
+}
+
+const PAID_FOR: Duration = ms(100);
+
+fn prepaid(subject: &Subject, limit: u64) -> PrepaidLimiter {
+    let policy = Policy::window("ingest", limit, ms(900)).unwrap();
+    let nodes = NonZeroU32::new(2).unwrap();
+    let limiter = subject.stay().limiter(policy);
+    limiter.prepaid(nodes, PAID_FOR).unwrap()
+}
+
+pub async fn prepaid_units_of_all_processes_stay_within_the_limit(subject: &Subject) {
+    // Each is a process of its own as far as it knows.
+    let nodes = [prepaid(subject, 80), prepaid(subject, 80)];
+    assert_eq!(nodes[0].portion(), 8);
+    let mut admitted = [0, 0];
+    let mut local = 0;
+    while admitted.iter().sum::<u64>() < 80 {
+        for (node, admitted) in nodes.iter().zip(&mut admitted) {
+            let decision = node.check(WHO).await.unwrap();
+            *admitted += u64::from(decision.is_allowed());
+            local += u64::from(decision.source() == Source::Lease);
+        }
+    }
+    assert!(local >= 60, "{local} without the store");
+    for node in &nodes {
+        let denied = node.check(WHO).await.unwrap();
+        assert!(!denied.is_allowed());
+        assert!(matches!(denied.retry_after(), Some(RetryAfter::After(wait)) if wait <= ms(1_020)));
+        let again = node.check(WHO).await.unwrap();
+        assert_eq!(
+            (again.is_allowed(), again.source()),
+            (false, Source::Refusal)
+        );
+        let never = node.check_cost("bob", 81).await.unwrap();
+        assert_eq!(never.retry_after(), Some(RetryAfter::Never));
+    }
+    // Another subject has all of its own.
+    assert!(nodes[0].check_cost("eve", 80).await.unwrap().is_allowed());
+    subject.advance(ms(1_030)).await;
+    assert!(nodes[1].check(WHO).await.unwrap().is_allowed());
+}
+
+pub async fn prepaid_units_that_are_not_used_come_back(subject: &Subject) {
+    let node = prepaid(subject, 80);
+    // What the store counts: in a period that is longer by the lease.
+    let counted = Policy::window("ingest", 80, ms(900) + PAID_FOR).unwrap();
+    let counted = subject.stay().limiter(counted);
+    for (cost, left) in [(3, 77), (2, 75)] {
+        assert!(node.check_cost(WHO, cost).await.unwrap().is_allowed());
+        subject.advance(PAID_FOR + ms(20)).await;
+        eventually("the rest comes back", Subject::BOUND, async || {
+            let free = counted.peek(WHO).await.unwrap().remaining();
+            (free == left).then_some(()).ok_or(format!("{free} free"))
+        })
+        .await;
+    }
+    // And at once when nobody can use them any more.
+    assert!(node.check(WHO).await.unwrap().is_allowed());
+    drop(node);
+    eventually("all comes back", Subject::BOUND, async || {
+        let free = counted.peek(WHO).await.unwrap().remaining();
+        (free == 74).then_some(()).ok_or(format!("{free} free"))
+    })
+    .await;
+    let limiter = |policy| subject.stay().limiter(policy);
+    let nodes = NonZeroU32::new(2).unwrap();
+    let small = limiter(Policy::window("small", 15, HOUR).unwrap());
+    let log = limiter(Policy::exact("log", 100, HOUR).unwrap());
+    let short = limiter(Policy::window("short", 100, ms(50)).unwrap());
+    for refused in [small, log, short] {
+        let refused = refused.prepaid(nodes, PAID_FOR).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+    }
 }

@@ -150,6 +150,8 @@ macro_rules! behaviours {
                 permits_are_given_back_when_they_are_left_or_dropped
                 a_permit_lasts_while_it_is_kept_and_no_longer
                 a_permit_and_a_rate_are_taken_together_or_not_at_all
+                prepaid_units_of_all_processes_stay_within_the_limit
+                prepaid_units_that_are_not_used_come_back
             }
             lock {
                 a_held_lock_excludes_others

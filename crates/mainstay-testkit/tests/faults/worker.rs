@@ -97,7 +97,8 @@ impl Worker {
         kill_process(pid, signal).unwrap();
     }
 
-    fn start(arguments: &[&str]) -> Self {
+    /// Starts a worker that is told what to do by its arguments.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::spawn(command(arguments))
     }
 
@@ -127,6 +128,13 @@ impl Worker {
         let line = timeout(4 * BOUND, self.output.next_line()).await;
         let line = line.expect("a worker answers").unwrap();
         serde_json::from_str(&line.expect("a worker goes on")).unwrap()
+    }
+
+    /// Takes what it says until it ends.
+    pub(crate) async fn read_on(&mut self, lines: &mut Vec<Value>) {
+        while let Some(line) = self.output.next_line().await.unwrap() {
+            lines.push(serde_json::from_str(&line).unwrap());
+        }
     }
 
     pub(crate) async fn ask(&mut self, work: &str) -> Value {

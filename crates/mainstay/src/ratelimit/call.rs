@@ -143,6 +143,20 @@ impl<'a> Call<'a> {
         Ok(refunded.await? > 0)
     }
 
+    /// As [`check`](Self::check), uncounted: whoever draws units ahead counts what becomes of them.
+    pub(super) async fn take(self) -> Result<Decision> {
+        let demands = self.demands("")?;
+        let takes = self.limiter.store.take(&demands, Charge::Yes).await?;
+        self.decision(&takes)
+    }
+
+    /// Gives units back that were drawn at `at` by the store's clock.
+    pub(super) async fn give_back(self, units: u64, at: Duration) -> Result<()> {
+        let limiter = self.limiter;
+        let demands = self.cost(units).demands("")?;
+        limiter.store.refund(&demands, at).await.map(drop)
+    }
+
     /// Forgets what was counted; whether anything was.
     ///
     /// # Errors

@@ -13,7 +13,14 @@ pub struct Decision {
     cost: u64,
     decided_at: Duration,
     source: Source,
-    quotas: Vec<Quota>,
+    quotas: Quotas,
+}
+
+/// One for each policy; most limiters have but one, which then takes no allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Quotas {
+    One([Quota; 1]),
+    Several(Vec<Quota>),
 }
 
 /// What one policy says.
@@ -48,6 +55,10 @@ pub enum RetryAfter {
 pub enum Source {
     /// The backend.
     Store,
+    /// This process, from what it has [prepaid](super::Limiter::prepaid).
+    Lease,
+    /// This process, until the wait is over that the backend has told for such a call.
+    Refusal,
 }
 
 impl Decision {
@@ -66,12 +77,24 @@ impl Decision {
             }),
             reset_after: take.reset_after,
         };
+        let quotas: Vec<_> = policies.zip(takes).map(quota).collect();
         Self {
             allowed: takes.iter().all(|take| take.admitted),
             cost,
             decided_at: takes.first().map_or(Duration::ZERO, |take| take.at),
             source: Source::Store,
-            quotas: policies.zip(takes).map(quota).collect(),
+            quotas: <[Quota; 1]>::try_from(quotas).map_or_else(Quotas::Several, Quotas::One),
+        }
+    }
+
+    /// One that this process makes by itself.
+    pub(super) fn local(source: Source, cost: u64, decided_at: Duration, quota: Quota) -> Self {
+        Self {
+            allowed: quota.retry_after.is_none(),
+            cost,
+            decided_at,
+            source,
+            quotas: Quotas::One([quota]),
         }
     }
 
@@ -82,14 +105,17 @@ impl Decision {
 
     /// What each policy says, in the limiter's order.
     pub fn quotas(&self) -> &[Quota] {
-        &self.quotas
+        match &self.quotas {
+            Quotas::One(quota) => quota,
+            Quotas::Several(quotas) => quotas,
+        }
     }
 
     /// The policy that matters most: of a denied call the one that it has to wait for longest, else the
     /// one of which least is left.
     pub fn tightest(&self) -> &Quota {
         let by_wait = |quota: &&Quota| (quota.retry_after, std::cmp::Reverse(quota.remaining));
-        let tightest = self.quotas.iter().max_by_key(by_wait);
+        let tightest = self.quotas().iter().max_by_key(by_wait);
         tightest.expect("invariant: a limiter has a policy")
     }
 

@@ -33,6 +33,7 @@ mod decision;
 mod limiter;
 mod permit;
 mod policy;
+mod prepaid;
 mod text;
 
 pub use call::Call;
@@ -40,5 +41,6 @@ pub use decision::{Decision, Quota, RetryAfter, Source};
 pub use limiter::Limiter;
 pub use permit::{Entry, Permit};
 pub use policy::Policy;
+pub use prepaid::PrepaidLimiter;
 
 pub use crate::backend::Unit;

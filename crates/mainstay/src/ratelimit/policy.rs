@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::backend::{Calendar, Concurrent, Exact, Fixed, Gcra, Rule, Unit, Window};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::Name;
 
 /// A named limit: how much is admitted in what time, by which algorithm.
@@ -138,6 +138,24 @@ impl Policy {
     /// Whether it gives permits.
     pub fn is_concurrent(&self) -> bool {
         matches!(self.rule, Rule::Concurrent(_))
+    }
+
+    /// The same in a period that is longer by `lease`, for units that are taken so much earlier than
+    /// they are used.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless it is a [`window`](Self::window), and in the range.
+    pub(super) fn stretched(&self, lease: Duration) -> Result<Self> {
+        if !matches!(self.rule, Rule::Window(_)) {
+            return Err(Error::invalid(format!(
+                "policy {self} cannot be prepaid: it is no sliding window"
+            )));
+        }
+        let rule = Rule::Window(Window::new(self.limit, self.period.saturating_add(lease))?);
+        Ok(Self {
+            rule,
+            ..self.clone()
+        })
     }
 
     pub(super) fn rule(&self) -> &Rule {

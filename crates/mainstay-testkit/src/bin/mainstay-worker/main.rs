@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mainstay-worker limit URL POLICIES SUBJECTS SECONDS  a subject for each, between semicolons
+//! mainstay-worker prepaid URL POLICY SUBJECT SECONDS NODES
 //! mainstay-worker lock URL NAMES SECTIONS  so many of each name, all names at once
 //! mainstay-worker subscribe URL CHANNEL
 //! mainstay-worker share URL NAME UNITS
@@ -12,6 +13,7 @@
 mod cache;
 mod clock;
 mod holder;
+mod prepaid;
 
 use std::env;
 use std::error::Error;
@@ -32,7 +34,7 @@ use self::clock::{WorkerClock, since_boot_micros};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const USAGE: &str = "expected limit URL POLICIES SUBJECTS SECONDS, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS or cache URL";
+const USAGE: &str = "expected limit URL POLICIES SUBJECTS SECONDS, prepaid URL POLICY SUBJECT SECONDS NODES, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS or cache URL";
 const LOCK_TTL: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -43,6 +45,9 @@ async fn main() -> ExitCode {
     let outcome = match arguments[..] {
         ["limit", url, policies, subjects, seconds] => {
             limit(url, policies, subjects, seconds).await
+        }
+        ["prepaid", url, policy, subject, seconds, nodes] => {
+            prepaid::run(url, policy, subject, seconds, nodes).await
         }
         ["lock", url, name, sections] => lock(url, name, sections).await,
         ["subscribe", url, channel] => subscribe(url, channel).await,

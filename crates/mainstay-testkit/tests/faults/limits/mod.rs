@@ -3,6 +3,7 @@
 mod clocks;
 mod edges;
 mod model;
+mod prepaid;
 mod together;
 mod volume;
 mod windows;

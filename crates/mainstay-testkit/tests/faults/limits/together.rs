@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mainstay::ratelimit::Policy;
 use mainstay_testkit::fixture::{Flavor, Server};
-use mainstay_testkit::oracle::most_in_any_window;
+use mainstay_testkit::oracle::{Admission, most_in_any_window};
 
 use super::{admissions, connect, extent, on_both_flavors, worker};
 
@@ -60,8 +60,8 @@ async fn r4_no_policy_is_charged_for_what_another_has_denied(flavor: Flavor) {
                 .flat_map(|(_, decisions)| admissions(decisions))
                 .collect();
             let peek = limiter.peek(&who).await.unwrap();
-            let since = peek.decided_at() - PERIOD;
-            let counting = history.iter().filter(|it| it.at > since).count() as u64;
+            let counts = |it: &&Admission| it.at + PERIOD > peek.decided_at();
+            let counting = history.iter().filter(counts).count() as u64;
             assert_eq!(limit - peek.remaining(), counting, "{name} of {who}");
             charged += counting;
             let highest = most_in_any_window(&history, PERIOD);

@@ -129,11 +129,11 @@ impl Steps {
             // Around the end.
             42..46 => self.now += period - period / 50 + self.below(period / 20 + 2),
             46..48 => self.now += self.below(period * 3),
-            48 => self.now -= self.below(period * 2),
-            _ => self.now -= self.below(600_000_000),
+            48 => self.now = self.now.saturating_sub(self.below(period * 2)),
+            _ => self.now = self.now.saturating_sub(self.below(600_000_000)),
         }
-        // Whoever adds years must not reach the end of the calendar.
-        if self.now > 3_000_000_000_000_000 {
+        // Scripts count exactly up to 2^53 us, in the year 2255; a bucket may be full 142 years later.
+        if self.now > 4_000_000_000_000_000 || self.now < 1_000_000_000 {
             self.now = 1_577_836_800_123_456;
         }
     }

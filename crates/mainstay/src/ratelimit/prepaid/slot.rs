@@ -1,0 +1,118 @@
+//! What a process holds of one subject.
+
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::ratelimit::Decision;
+
+/// Units that may be used until their lease ends, and what was refused.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// Held by whoever draws.
+    pub(super) drawing: tokio::sync::Mutex<()>,
+    current: RwLock<Current>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    units: AtomicU64,
+    /// Of the units.
+    ends: Moment,
+    /// Calls of this cost or above are refused until then.
+    refused: Option<(u64, Moment)>,
+    drawn: Drawn,
+}
+
+/// What the store has said when it was asked last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Drawn {
+    /// By the store's clock.
+    pub(super) at: Duration,
+    /// By ours, not later than that.
+    pub(super) moment: Moment,
+    /// What was left there.
+    pub(super) left: u64,
+    /// When nothing is counted any more.
+    resets: Moment,
+}
+
+/// What a slot has to say of a call.
+pub(super) enum Spent {
+    /// It has paid; so many units are left.
+    Units(u64, Drawn),
+    /// It does not fit until then.
+    Refused(Moment, Drawn),
+    /// Nothing: the store must be asked.
+    Nothing,
+}
+
+impl Drawn {
+    pub(super) fn new(decision: &Decision, sent: Moment) -> Self {
+        Self {
+            at: decision.decided_at(),
+            moment: sent,
+            left: decision.remaining(),
+            resets: sent.after(decision.reset_after()),
+        }
+    }
+
+    pub(super) fn reset_in(&self, now: Moment) -> Duration {
+        self.resets.since(now)
+    }
+}
+
+impl Slot {
+    /// Uses units whose lease has not ended.
+    pub(super) fn spend(&self, now: Moment, cost: u64) -> Spent {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        if now < current.ends {
+            let less = |units: u64| units.checked_sub(cost);
+            let (order, relaxed) = (Ordering::AcqRel, Ordering::Acquire);
+            if let Ok(units) = current.units.fetch_update(order, relaxed, less) {
+                return Spent::Units(units - cost, current.drawn);
+            }
+        }
+        match current.refused {
+            Some((refused, until)) if cost >= refused && now < until => {
+                Spent::Refused(until, current.drawn)
+            }
+            _ => Spent::Nothing,
+        }
+    }
+
+    /// Takes out what was not used, with the store's time of its draw.
+    pub(super) fn clear(&self) -> Option<(u64, Duration)> {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let unused = std::mem::take(current.units.get_mut());
+        (unused > 0).then_some((unused, current.drawn.at))
+    }
+
+    /// As [`clear`](Self::clear), if the lease has ended.
+    pub(super) fn clear_ended(&self, now: Moment) -> Option<(u64, Duration)> {
+        let ends = self
+            .current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ends;
+        if now < ends { None } else { self.clear() }
+    }
+
+    pub(super) fn fill(&self, units: u64, ends: Moment, drawn: Drawn) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Current {
+            units: AtomicU64::new(units),
+            ends,
+            refused: None,
+            drawn,
+        };
+    }
+
+    pub(super) fn refuse(&self, cost: u64, until: Moment, drawn: Drawn) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.refused = Some((cost, until));
+        current.drawn = drawn;
+    }
+}
