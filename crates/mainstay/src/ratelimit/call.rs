@@ -136,11 +136,19 @@ impl<'a> Call<'a> {
         if !decision.is_allowed() || decision.cost() == 0 {
             return Ok(false);
         }
-        let limiter = self.limiter;
         let cost = self.cost.unwrap_or(u64::MAX).min(decision.cost());
-        let demands = self.cost(cost).demands("")?;
-        let refunded = limiter.store.refund(&demands, decision.decided_at());
-        Ok(refunded.await? > 0)
+        self.cost(cost).refund_of(decision.decided_at()).await
+    }
+
+    /// Gives back the [`cost`](Self::cost) of a call that was decided at this time, for who has not kept
+    /// the [`Decision`]; whether anything was given back.
+    ///
+    /// # Errors
+    /// As [`Limiter::refund`](super::Limiter::refund).
+    pub async fn refund_of(self, decided_at: Duration) -> Result<bool> {
+        let demands = self.demands("")?;
+        let refunded = self.limiter.store.refund(&demands, decided_at).await?;
+        Ok(refunded > 0)
     }
 
     /// As [`check`](Self::check), uncounted: whoever draws units ahead counts what becomes of them.
@@ -148,13 +156,6 @@ impl<'a> Call<'a> {
         let demands = self.demands("")?;
         let takes = self.limiter.store.take(&demands, Charge::Yes).await?;
         self.decision(&takes)
-    }
-
-    /// Gives units back that were drawn at `at` by the store's clock.
-    pub(super) async fn give_back(self, units: u64, at: Duration) -> Result<()> {
-        let limiter = self.limiter;
-        let demands = self.cost(units).demands("")?;
-        limiter.store.refund(&demands, at).await.map(drop)
     }
 
     /// Forgets what was counted; whether anything was.

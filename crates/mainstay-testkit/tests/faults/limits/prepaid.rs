@@ -67,7 +67,7 @@ async fn r5_processes_that_pay_ahead_stay_within_the_limit_though_one_is_killed(
     let mut history = admissions(&others.concat());
     history.extend(admissions(&died));
     history.sort_unstable();
-    let most = most_in_any_window(&history, PERIOD - LINE);
+    let most = most_in_any_window(&history, PERIOD.saturating_sub(LINE));
 
     let (first, last) = (history.first().unwrap().at, history.last().unwrap().at);
     let windows: Vec<u64> = (0..seconds - 1)
@@ -82,15 +82,15 @@ async fn r5_processes_that_pay_ahead_stay_within_the_limit_though_one_is_killed(
     let total: u64 = history.iter().map(|it| it.cost).sum();
     println!(
         "{flavor}: R5 {PROCESSES} processes, portions of {portion}, {:?}: asked {asked} times, admitted {total}, at most {most} of {LIMIT} in any {PERIOD:?}; each second {windows:?}, one killed after {half:?}",
-        last - first,
+        last.saturating_sub(first),
     );
     assert!(most <= LIMIT, "{most} in one window");
     // A lease of 50 ms and a sixtieth longer than the period, and what the dead held.
-    let least = LIMIT * 100 / 108 - portion;
+    let expected = LIMIT * 100 / 108 - portion;
     for admitted in windows {
         assert!(
-            admitted >= least,
-            "{admitted} in a second, at least {least} are expected"
+            admitted >= expected,
+            "{admitted} in a second, at least {expected} are expected"
         );
     }
 }

@@ -45,7 +45,7 @@ impl Returns {
     /// Gives units back as far as the store answers.
     pub(super) async fn give_back(&self, subject: &Key, units: u64, at: Duration) {
         let call = self.limiter.call_on(subject);
-        if let Err(error) = call.give_back(units, at).await {
+        if let Err(error) = call.cost(units).refund_of(at).await {
             tracing::debug!(%error, units, "prepaid units not given back: they count as used");
         }
     }
