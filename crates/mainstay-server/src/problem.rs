@@ -21,6 +21,8 @@ pub(crate) struct Problem(Box<Inner>);
 struct Inner {
     status: StatusCode,
     code: &'static str,
+    /// Where the problem has a type that others know.
+    registered: Option<&'static str>,
     title: &'static str,
     detail: String,
     retry_after: Option<Duration>,
@@ -38,6 +40,7 @@ impl Problem {
         Self(Box::new(Inner {
             status,
             code,
+            registered: None,
             title,
             detail: detail.into(),
             retry_after: None,
@@ -77,6 +80,12 @@ impl Problem {
         )
     }
 
+    /// Gives it a registered type in the place of our own.
+    pub(crate) fn registered(mut self, uri: &'static str) -> Self {
+        self.0.registered = Some(uri);
+        self
+    }
+
     /// Sets `retry_after_ms` and, in whole seconds rounded up, the header `Retry-After`.
     pub(crate) fn retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
@@ -101,14 +110,16 @@ impl IntoResponse for Problem {
         let Inner {
             status,
             code,
+            registered,
             title,
             detail,
             retry_after,
             fields,
             mut headers,
         } = *self.0;
+        let own = format!("urn:mainstay:problem:{code}");
         let mut document = json!({
-            "type": format!("urn:mainstay:problem:{code}"),
+            "type": registered.unwrap_or(&own),
             "title": title,
             "status": status.as_u16(),
             "code": code,

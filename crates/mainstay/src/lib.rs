@@ -38,8 +38,8 @@
 //! ```
 //!
 //! # Rules that hold everywhere
-//! - A refusal is a value (`None`, [`Held`](lock::Acquire::Held),
-//!   [`Denied`](ratelimit::Decision::Denied)), never an [`Error`].
+//! - A refusal is a value (`None`, [`Held`](lock::Acquire::Held), a
+//!   [`Decision`](ratelimit::Decision)), never an [`Error`].
 //! - Every call ends within the command timeout of [`Options`], or within the wait it was given;
 //!   while the backend is down it says so at once.
 //! - A call whose reply was lost is [`ErrorKind::Unknown`], and is sent again only where sending
@@ -47,6 +47,7 @@
 //! - Every key that is written has a time to live.
 //!
 //! # Features
+//! - `http`: tower middleware; `axum`: the same, with what it needs to know of axum.
 //! - `macros` (default): the attribute macro [`cached`].
 //! - `redis` (default): Redis and Valkey as the backend, with TLS.
 //!
@@ -58,6 +59,8 @@ pub mod backend;
 pub mod cache;
 pub mod clock;
 pub mod codec;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod lock;
 pub mod pubsub;
 pub mod ratelimit;
@@ -95,3 +98,8 @@ struct CacheGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/locks.md")]
 struct LockGuide;
+
+/// And those of the guide to limits.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/limits.md")]
+struct LimitGuide;

@@ -96,11 +96,90 @@ async fn what_is_no_check_is_refused() {
     }
     for path in [
         "/v1/limits/api",
-        "/v1/limits/api:peek",
+        "/v1/limits/api:look",
         "/v1/limits/api%3Acheck",
     ] {
         let refused = server.post(path, &json!({"subject": "s"})).await;
         let document = problem(refused, 404, "no_such_route").await;
-        assert_eq!(document["detail"], "write one of :check after the name");
+        assert_eq!(
+            document["detail"],
+            "write one of :check, :peek, :reset, :refund after the name"
+        );
     }
+}
+
+#[tokio::test]
+async fn several_policies_are_decided_on_in_one_step() {
+    let (server, _clock) = Server::on_a_clock(|config| {
+        let policies = ["api=3/1m", "day=5/day:fixed", "burst=9/1s:gcra,burst=2"];
+        config
+            .policies
+            .extend(policies.map(|text| text.parse().unwrap()));
+    })
+    .await;
+    let body = json!({"subject": "ip:1", "cost": 2, "token": "order-17"});
+    for _ in 0..2 {
+        let allowed = server.post("/v1/limits/api,day,burst:check", &body).await;
+        assert_eq!(
+            header(&allowed, "ratelimit-policy"),
+            Some("\"api\";q=3;w=60, \"day\";q=5;w=90000, \"burst\";q=2;w=1")
+        );
+        let answer: Value = allowed.json().await.unwrap();
+        let left: Vec<_> = answer["quotas"].as_array().unwrap().iter().collect();
+        assert_eq!(
+            left.iter().map(|it| &it["remaining"]).collect::<Vec<_>>(),
+            [1, 3, 0]
+        );
+    }
+    let body = json!({"subject": ["ip:1", "ip:1", "ip:2"], "cost": 2});
+    let denied = server.post("/v1/limits/api,day,burst:check", &body).await;
+    let document = problem(denied, 429, "rate_limited").await;
+    assert_eq!(document["violated-policies"], json!(["api"]));
+    assert_eq!(document["quotas"][2]["remaining"], 2);
+
+    let twice = server.post("/v1/limits/api,api:check", &body).await;
+    problem(twice, 400, "invalid_input").await;
+    let peek = server
+        .post(
+            "/v1/limits/day:peek",
+            &json!({"subject": "ip:1", "cost": 4}),
+        )
+        .await;
+    problem(peek, 429, "rate_limited").await;
+}
+
+#[tokio::test]
+async fn what_was_taken_is_given_back_or_forgotten() {
+    let (server, _clock) = limited().await;
+    let ask = async |verb: &str, body: Value| {
+        let answer = server.post(&format!("/v1/limits/api:{verb}"), &body).await;
+        assert_eq!(answer.status(), 200);
+        answer.json::<Value>().await.unwrap()
+    };
+    let taken = ask("check", json!({"subject": "ip:1", "cost": 3})).await;
+    let at = &taken["decided_at_us"];
+    let back = json!({"subject": "ip:1", "cost": 2, "decided_at_us": at});
+    assert_eq!(ask("refund", back).await, json!({"refunded": true}));
+    assert_eq!(
+        ask("peek", json!({"subject": "ip:1"})).await["remaining"],
+        2
+    );
+    for reset in [true, false] {
+        let answer = ask("reset", json!({"subject": "ip:1"})).await;
+        assert_eq!(answer, json!({"reset": reset}));
+    }
+    assert_eq!(
+        ask("peek", json!({"subject": "ip:1"})).await["remaining"],
+        3
+    );
+    let refund = server
+        .post("/v1/limits/api:refund", &json!({"subject": "ip:1"}))
+        .await;
+    let document = problem(refund, 400, "invalid_input").await;
+    assert!(
+        document["detail"]
+            .as_str()
+            .unwrap()
+            .contains("decided_at_us")
+    );
 }

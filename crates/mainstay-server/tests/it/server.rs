@@ -144,7 +144,13 @@ pub(crate) async fn problem(response: Response, status: u16, code: &str) -> Valu
     );
     assert_eq!(document["status"], status);
     assert_eq!(document["code"], code, "{document}");
-    assert_eq!(document["type"], format!("urn:mainstay:problem:{code}"));
+    let registered = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+    let own = format!("urn:mainstay:problem:{code}");
+    let is_registered = matches!(code, "rate_limited" | "cost_above_limit");
+    assert_eq!(
+        document["type"],
+        if is_registered { registered } else { &own }
+    );
     assert!(
         document["title"]
             .as_str()

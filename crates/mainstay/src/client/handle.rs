@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::environment;
 use super::options::Options;
-use crate::backend::{HealthReport, Status, Stores};
+use crate::backend::{HealthReport, LimitStore, Status, Stores, memory};
 use crate::cache::CacheBuilder;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -42,6 +42,8 @@ struct Inner {
     stores: Stores,
     locks: Arc<Keeper>,
     shares: Arc<Keeper>,
+    /// Of this process alone.
+    limits_here: Arc<dyn LimitStore>,
     keyspace: Keyspace,
     clock: Arc<dyn Clock>,
     command_timeout: Duration,
@@ -60,6 +62,7 @@ impl Mainstay {
         Self(Arc::new(Inner {
             locks: keeper(&stores.locks),
             shares: keeper(&stores.shares),
+            limits_here: memory::limits(Arc::clone(&clock)),
             stores,
             keyspace,
             clock,
@@ -179,7 +182,15 @@ impl Mainstay {
         let inner = &*self.0;
         let (store, clock) = (Arc::clone(&inner.stores.limits), Arc::clone(&inner.clock));
         let keyspace = inner.keyspace.clone();
-        Limiter::new(store, keyspace, clock, inner.command_timeout, policy)
+        let memory = Arc::clone(&inner.limits_here);
+        Limiter::new(
+            store,
+            memory,
+            keyspace,
+            clock,
+            inner.command_timeout,
+            policy,
+        )
     }
 
     /// Starts to define a lock; locks of one name exclude each other.

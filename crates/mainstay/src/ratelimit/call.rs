@@ -7,9 +7,9 @@ use std::time::Duration;
 use metrics::counter;
 use tracing::{Instrument, Span, debug_span, field};
 
-use super::Decision;
 use super::limiter::Shared;
 use super::permit::{Entry, Permit};
+use super::{Decision, Source};
 use crate::backend::{Charge, Demand, LIMIT_MAX, Take};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{AsKey, StoreKey};
@@ -75,8 +75,7 @@ impl<'a> Call<'a> {
     /// As [`Limiter::peek`](super::Limiter::peek).
     pub async fn peek(self) -> Result<Decision> {
         let demands = self.demands("")?;
-        let takes = self.limiter.store.take(&demands, Charge::No).await?;
-        self.decision(&takes)
+        self.ask(&demands, Charge::No).await
     }
 
     /// Takes a permit of each policy of [concurrent](super::Policy::concurrent) calls, and charges the
@@ -133,7 +132,9 @@ impl<'a> Call<'a> {
     /// # Errors
     /// As [`Limiter::refund`](super::Limiter::refund).
     pub async fn refund(self, decision: &Decision) -> Result<bool> {
-        if !decision.is_allowed() || decision.cost() == 0 {
+        // What was decided without the store was not charged there.
+        let is_charged = decision.is_allowed() && decision.source() != Source::Fallback;
+        if !is_charged || decision.cost() == 0 {
             return Ok(false);
         }
         let cost = self.cost.unwrap_or(u64::MAX).min(decision.cost());
@@ -154,8 +155,7 @@ impl<'a> Call<'a> {
     /// As [`check`](Self::check), uncounted: whoever draws units ahead counts what becomes of them.
     pub(super) async fn take(self) -> Result<Decision> {
         let demands = self.demands("")?;
-        let takes = self.limiter.store.take(&demands, Charge::Yes).await?;
-        self.decision(&takes)
+        self.ask(&demands, Charge::Yes).await
     }
 
     /// Forgets what was counted; whether anything was.
@@ -201,8 +201,7 @@ impl<'a> Call<'a> {
             .map_or(Charge::Yes, |key| Charge::Once(key, ANSWER_KEPT));
         let span = debug_span!("limit.check", policy = %first_name(&self.limiter.policies), cost = self.units(), outcome = field::Empty);
         let deciding = async {
-            let takes = self.limiter.store.take(demands, charge).await;
-            let decision = takes.and_then(|takes| self.decision(&takes));
+            let decision = self.ask(demands, charge).await;
             let outcome = match &decision {
                 Ok(decision) if decision.is_allowed() => "allowed",
                 Ok(_) => "denied",
@@ -216,7 +215,18 @@ impl<'a> Call<'a> {
         Ok(decision)
     }
 
-    fn decision(&self, takes: &[Take]) -> Result<Decision> {
+    async fn ask(&self, demands: &[Demand], charge: Charge<'_>) -> Result<Decision> {
+        let asking = self.limiter.store.take(demands, charge);
+        match &self.limiter.outage {
+            Some(outage) => {
+                let (takes, source) = outage.decide(asking, demands, charge).await?;
+                self.decision(&takes, source)
+            }
+            None => self.decision(&asking.await?, Source::Store),
+        }
+    }
+
+    fn decision(&self, takes: &[Take], source: Source) -> Result<Decision> {
         let policies = &self.limiter.policies;
         if takes.len() != policies.len() {
             return Err(Error::new(
@@ -225,7 +235,7 @@ impl<'a> Call<'a> {
             ));
         }
         let policies = policies.iter().map(|it| (it.name(), it.capacity()));
-        Ok(Decision::new(policies, takes, self.units()))
+        Ok(Decision::new(policies, takes, source, self.units()))
     }
 
     /// A denial counts for the policies that deny.

@@ -57,6 +57,8 @@ pub enum Source {
     Store,
     /// This process, from what it has [prepaid](super::Limiter::prepaid).
     Lease,
+    /// This process, since the backend does not answer: [`WhenDown`](super::WhenDown) says how.
+    Fallback,
     /// This process, until the wait is over that the backend has told for such a call.
     Refusal,
 }
@@ -65,6 +67,7 @@ impl Decision {
     pub(super) fn new<'a>(
         policies: impl Iterator<Item = (&'a Name, u64)>,
         takes: &[Take],
+        source: Source,
         cost: u64,
     ) -> Self {
         let quota = |((policy, limit), take): ((&Name, u64), &Take)| Quota {
@@ -82,7 +85,7 @@ impl Decision {
             allowed: takes.iter().all(|take| take.admitted),
             cost,
             decided_at: takes.first().map_or(Duration::ZERO, |take| take.at),
-            source: Source::Store,
+            source,
             quotas: <[Quota; 1]>::try_from(quotas).map_or_else(Quotas::Several, Quotas::One),
         }
     }
@@ -173,7 +176,7 @@ mod tests {
         let names: Vec<_> = (0..takes.len())
             .map(|number| Name::new(format!("p{number}")).unwrap())
             .collect();
-        Decision::new(names.iter().map(|name| (name, 5)), takes, 4)
+        Decision::new(names.iter().map(|name| (name, 5)), takes, Source::Store, 4)
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::time::Duration;
 use metrics::SharedString;
 
 use super::call::Call;
-use super::{Decision, Policy, PrepaidLimiter};
+use super::outage::Outage;
+use super::{Decision, Policy, PrepaidLimiter, WhenDown};
 use crate::backend::{LimitStore, Rule};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -28,6 +29,9 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn LimitStore>,
     pub(super) keyspace: Keyspace,
     pub(super) clock: Arc<dyn Clock>,
+    /// Of this process.
+    pub(super) memory: Arc<dyn LimitStore>,
+    pub(super) outage: Option<Outage>,
     pub(super) command_timeout: Duration,
     pub(super) policies: Vec<Policy>,
     /// Their names, for metrics.
@@ -37,6 +41,7 @@ pub(super) struct Shared {
 impl Limiter {
     pub(crate) fn new(
         store: Arc<dyn LimitStore>,
+        memory: Arc<dyn LimitStore>,
         keyspace: Keyspace,
         clock: Arc<dyn Clock>,
         command_timeout: Duration,
@@ -44,8 +49,10 @@ impl Limiter {
     ) -> Self {
         Self(Arc::new(Shared {
             store,
+            memory,
             keyspace,
             clock,
+            outage: None,
             command_timeout,
             labels: vec![label(&policy)],
             policies: vec![policy],
@@ -86,6 +93,35 @@ impl Limiter {
         let mut shared = (*self.0).clone();
         shared.labels.push(label(&policy));
         shared.policies.push(policy);
+        let limiter = Self(Arc::new(shared));
+        match &self.0.outage {
+            Some(outage) => limiter.when_down(outage.when_down()),
+            None => Ok(limiter),
+        }
+    }
+
+    /// Says what is decided while the backend does not answer; without it, the call fails.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mainstay::ratelimit::{Policy, WhenDown};
+    ///
+    /// # fn main() -> mainstay::Result<()> {
+    /// let stay = mainstay::Mainstay::memory();
+    /// let limiter = stay
+    ///     .limiter(Policy::window("api", 100, Duration::from_secs(1))?)
+    ///     .when_down(WhenDown::Local(4.try_into().expect("not zero")))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when a policy gives permits, which only the store can, and
+    /// when its limit has less than a unit for each node.
+    pub fn when_down(&self, when_down: WhenDown) -> Result<Self> {
+        let mut shared = (*self.0).clone();
+        let (memory, clock) = (Arc::clone(&shared.memory), Arc::clone(&shared.clock));
+        shared.outage = Some(Outage::new(when_down, &shared.policies, memory, clock)?);
         Ok(Self(Arc::new(shared)))
     }
 

@@ -31,6 +31,7 @@
 mod call;
 mod decision;
 mod limiter;
+mod outage;
 mod permit;
 mod policy;
 mod prepaid;
@@ -39,6 +40,7 @@ mod text;
 pub use call::Call;
 pub use decision::{Decision, Quota, RetryAfter, Source};
 pub use limiter::Limiter;
+pub use outage::WhenDown;
 pub use permit::{Entry, Permit};
 pub use policy::Policy;
 pub use prepaid::PrepaidLimiter;

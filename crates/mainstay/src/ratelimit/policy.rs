@@ -1,6 +1,7 @@
 //! What a limit is called and how much it admits.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::backend::{Calendar, Concurrent, Exact, Fixed, Gcra, Rule, Unit, Window};
@@ -135,6 +136,17 @@ impl Policy {
         self.period
     }
 
+    /// The time in which the whole [`capacity`](Self::capacity) comes back: of a bucket that of its
+    /// burst, else the period.
+    pub fn restored_within(&self) -> Duration {
+        let Rule::Gcra(rule) = &self.rule else {
+            return self.period;
+        };
+        let ticks = u128::from(rule.burst()) * u128::from(rule.interval_ticks());
+        let micros = ticks.div_ceil(u128::from(rule.ticks_per_micro()));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
     /// Whether it gives permits.
     pub fn is_concurrent(&self) -> bool {
         matches!(self.rule, Rule::Concurrent(_))
@@ -156,6 +168,33 @@ impl Policy {
             rule,
             ..self.clone()
         })
+    }
+
+    /// What each of so many processes may admit by itself.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when that is less than one unit, and for permits.
+    pub(super) fn share(&self, nodes: NonZeroU32) -> Result<Self> {
+        let name = self.name.as_str();
+        let of = |units: u64| units / u64::from(nodes.get());
+        let (limit, period) = (of(self.limit), self.period);
+        if limit == 0 {
+            return Err(Error::invalid(format!(
+                "policy {self} cannot be shared by {nodes} nodes: it has less than a unit for each"
+            )));
+        }
+        match &self.rule {
+            Rule::Window(_) => Self::window(name, limit, period),
+            Rule::Exact(_) => Self::exact(name, limit, period),
+            Rule::Gcra(rule) => Self::gcra(name, limit, period, of(rule.burst()).max(1)),
+            Rule::Fixed(rule) => {
+                let calendar = rule.calendar();
+                Self::fixed(name, limit, calendar.unit(), calendar.zone())
+            }
+            Rule::Concurrent(_) => Err(Error::invalid(format!(
+                "policy {self} gives permits, which only the store can"
+            ))),
+        }
     }
 
     pub(super) fn rule(&self) -> &Rule {

@@ -2,7 +2,9 @@
 
 mod clocks;
 mod edges;
+mod headers;
 mod model;
+mod outage;
 mod prepaid;
 mod together;
 mod volume;

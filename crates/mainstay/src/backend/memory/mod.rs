@@ -20,8 +20,13 @@ mod session;
 
 use std::sync::Arc;
 
-use super::Stores;
+use super::{LimitStore, Stores};
 use crate::clock::Clock;
+
+/// Limits that only this process counts.
+pub(crate) fn limits(clock: Arc<dyn Clock>) -> Arc<dyn LimitStore> {
+    Arc::new(limit::MemoryLimits::new(clock))
+}
 
 /// Opens an empty store that reads the time from `clock`.
 pub(crate) fn open(clock: Arc<dyn Clock>) -> Stores {

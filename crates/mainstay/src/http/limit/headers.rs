@@ -1,0 +1,93 @@
+//! The header fields that tell of limits.
+//!
+//! `RateLimit-Policy` and `RateLimit` follow draft-ietf-httpapi-ratelimit-headers: structured fields
+//! (RFC 9651), lists of Strings with parameters. `q` is a quota, `w` its window in seconds, `r` what
+//! remains and `t` the seconds until it is restored: to all of it, or, of a policy that denies, as far as
+//! the same request fits.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use crate::ratelimit::{Decision, Policy, Quota, RetryAfter};
+
+/// What the policies are.
+pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// What is left of them.
+pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+const LEGACY_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const LEGACY_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const LEGACY_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// Sets `RateLimit-Policy` and `RateLimit`, and `Retry-After` where waiting helps.
+///
+/// With a partition key, which tells clients what shares a quota, each quota carries it as `pk`.
+pub fn set(
+    headers: &mut HeaderMap,
+    policies: &[Policy],
+    decision: &Decision,
+    partition_key: Option<&str>,
+) {
+    let partition = partition_key.map(|key| format!(";pk=:{}:", STANDARD.encode(key)));
+    let partition = partition.as_deref().unwrap_or_default();
+    let policy = |policy: &Policy| {
+        let (name, quota) = (policy.name(), policy.capacity());
+        format!(
+            "\"{name}\";q={quota};w={}{partition}",
+            seconds(policy.restored_within())
+        )
+    };
+    let left = |quota: &Quota| {
+        let (name, remaining) = (&quota.policy, quota.remaining);
+        format!(
+            "\"{name}\";r={remaining};t={}{partition}",
+            seconds(restored_in(quota))
+        )
+    };
+    put(
+        headers,
+        RATELIMIT_POLICY,
+        &list(policies.iter().map(policy)),
+    );
+    put(
+        headers,
+        RATELIMIT,
+        &list(decision.quotas().iter().map(left)),
+    );
+    if let Some(RetryAfter::After(wait)) = decision.retry_after() {
+        headers.insert(RETRY_AFTER, seconds(wait).into());
+    }
+}
+
+/// Sets the fields that many clients know from before: `X-RateLimit-Limit`, `-Remaining` and `-Reset`, in
+/// seconds from now, of the tightest policy.
+pub fn set_legacy(headers: &mut HeaderMap, decision: &Decision) {
+    let quota = decision.tightest();
+    headers.insert(LEGACY_LIMIT, quota.limit.into());
+    headers.insert(LEGACY_REMAINING, quota.remaining.into());
+    headers.insert(LEGACY_RESET, seconds(restored_in(quota)).into());
+}
+
+fn restored_in(quota: &Quota) -> Duration {
+    match quota.retry_after {
+        Some(RetryAfter::After(wait)) => wait,
+        Some(RetryAfter::Never) | None => quota.reset_after,
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(", ")
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    let value = HeaderValue::try_from(value).expect("invariant: names are ASCII");
+    headers.insert(name, value);
+}
+
+/// Whole seconds, rounded up: who comes back then is not early.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
