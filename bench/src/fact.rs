@@ -16,6 +16,8 @@ pub(crate) enum Fact {
     Commands(f64),
     /// Processor time that this process and the server took, in hundredths of one core.
     Cpu { process: f64, server: f64 },
+    /// Processor time of the server for a million calls.
+    ServerSeconds(f64),
     /// From a write's end until the last reader saw it.
     SeenAfter(Duration),
 }
@@ -38,6 +40,7 @@ impl Fact {
                 process: process.max(other_process),
                 server: server.max(other_server),
             },
+            (Self::ServerSeconds(a), Self::ServerSeconds(b)) => Self::ServerSeconds(a.max(b)),
             (first, _) => first,
         }
     }
@@ -50,6 +53,7 @@ impl Fact {
             Self::Cpu { process, server } => {
                 json!({ "process_percent": process, "server_percent": server })
             }
+            Self::ServerSeconds(seconds) => json!({ "server_seconds_a_million": seconds }),
             Self::SeenAfter(delay) => json!({ "seen_after_ms": delay.as_secs_f64() * 1_000.0 }),
         }
     }
@@ -67,6 +71,9 @@ impl fmt::Display for Fact {
                     f,
                     "{process:.1} % of a core here, {server:.1} % in the server"
                 )
+            }
+            Self::ServerSeconds(seconds) => {
+                write!(f, "{seconds:.1} s of the server for a million")
             }
             Self::SeenAfter(delay) => {
                 write!(f, "seen after {:.2} ms", delay.as_secs_f64() * 1_000.0)

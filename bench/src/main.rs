@@ -10,6 +10,7 @@ mod measure;
 mod near;
 mod page;
 mod peer;
+mod processor;
 mod report;
 mod round;
 mod scenario;
@@ -81,7 +82,7 @@ impl Name {
             Self::Hot => scenario::hot::run(plan).await,
             Self::Peers => scenario::peers::run(plan, with_peers).await,
             Self::Stampede => scenario::stampede::run(plan, with_peers).await,
-            Self::Limit => scenario::limit::run(plan).await,
+            Self::Limit => scenario::limit::run(plan, with_peers).await,
             Self::Lock => scenario::lock::run(plan, with_peers).await,
             Self::Http => scenario::http::run(plan).await,
         }

@@ -4,13 +4,13 @@ use crate::install;
 use crate::process::{self, Outcome, cargo};
 
 /// Scenarios that start peers in other languages.
-const WITH_PEERS: [&str; 3] = ["lock", "peers", "stampede"];
+const WITH_PEERS: [&str; 4] = ["limit", "lock", "peers", "stampede"];
 
 /// Builds and runs the benchmarks, side by side with peers.
 ///
 /// The benchmarks are a workspace of their own (bench/), so that the peers they compare with never
-/// slow the main build. Missing servers are installed first; so are bentocache (npm) and cashews
-/// (pip, in a virtual environment), both under target/bench-peers. Each command is printed before
+/// slow the main build. Missing servers are installed first; so are peers from npm and pip
+/// (in a virtual environment), both under target/bench-peers. Each command is printed before
 /// it is run. The program prints tables and writes them, with the numbers as JSON, under
 /// target/bench.
 #[derive(Debug, clap::Args)]

@@ -65,6 +65,21 @@ pub(crate) fn for_locks(with_scripts: bool) -> Vec<Peer> {
     peers.into_iter().filter(|_| with_scripts).collect()
 }
 
+/// Rate limit libraries in other languages.
+pub(crate) fn for_limits(with_scripts: bool) -> Vec<Peer> {
+    let (javascript, python) = (Language::JavaScript, Language::Python);
+    let peers = [
+        script(
+            "rate-limiter-flexible (npm)",
+            javascript,
+            "rate_limiter_flexible_peer.mjs",
+            &[],
+        ),
+        script("limits (PyPI)", python, "limits_peer.py", &[]),
+    ];
+    peers.into_iter().filter(|_| with_scripts).collect()
+}
+
 fn peers(with_scripts: bool, cashews: Peer) -> Vec<Peer> {
     let mut peers = Vec::new();
     peers.push(rust("mainstay near", "mainstay-near", SHARED));

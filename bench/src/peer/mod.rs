@@ -23,7 +23,7 @@ mod process;
 mod program;
 mod workload;
 
-pub(crate) use list::{for_locks, for_rounds, for_stampedes};
+pub(crate) use list::{for_limits, for_locks, for_rounds, for_stampedes};
 pub(crate) use process::Process;
 pub(crate) use program::serve;
 pub(crate) use workload::Workload;

@@ -1,5 +1,7 @@
 //! The service over HTTP.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::net::SocketAddr;
 
 use mainstay::Mainstay;

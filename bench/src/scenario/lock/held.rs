@@ -1,6 +1,5 @@
 //! Ten thousand locks that are held: what it costs to renew them.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use crate::Outcome;
 use crate::fact::Fact;
 use crate::latency::Latencies;
 use crate::measure::{Contestant, Measured, Plan, Row, compare};
+use crate::processor;
 use crate::scenario::connection::{bare, load, send};
 
 const LOCKS: usize = 10_000;
@@ -103,14 +103,14 @@ async fn timers(mut connection: MultiplexedConnection) -> Outcome<Vec<AbortHandl
 async fn observe(server: &Server, length: Duration) -> Outcome<Measured> {
     let before = (
         commands(server, &["evalsha", "eval"]).await,
-        cpu(server).await?,
+        processor::of_both(server).await?,
     );
     let began = Instant::now();
     tokio::time::sleep(length).await;
     let elapsed = began.elapsed();
     let after = (
         commands(server, &["evalsha", "eval"]).await,
-        cpu(server).await?,
+        processor::of_both(server).await?,
     );
     let share = |before: f64, after: f64| 100.0 * (after - before) / elapsed.as_secs_f64();
     let sent = Measured::new(&Latencies::new()?, elapsed);
@@ -122,22 +122,4 @@ async fn observe(server: &Server, length: Duration) -> Outcome<Measured> {
         process: share(before.1.0, after.1.0),
         server: share(before.1.1, after.1.1),
     }))
-}
-
-/// Seconds that this process and the server have used.
-async fn cpu(server: &Server) -> Outcome<(f64, f64)> {
-    // In hundredths of a second, on every Linux of today.
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(") ").ok_or("no command in stat")?.1;
-    let mut times = fields.split(' ').skip(11).map(str::parse::<f64>);
-    let mut next = || times.next().ok_or("no time in stat");
-    let process = (next()?? + next()??) / 100.0;
-    let info = server.command(&["INFO", "cpu"]).await;
-    let used = |name: &str| {
-        let line = info.text().lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|seconds| seconds.trim().parse::<f64>().ok())
-            .ok_or("no time in INFO cpu")
-    };
-    let server = used("used_cpu_sys:")? + used("used_cpu_user:")?;
-    Ok((process, server))
 }
