@@ -14,7 +14,7 @@ type Source = Arc<dyn StdError + Send + Sync>;
 ///
 /// A refusal is never an error: a cache miss is `None`, a held lock is
 /// [`Acquire::Held`](crate::lock::Acquire::Held), a denied request is
-/// [`Decision::Denied`](crate::ratelimit::Decision::Denied).
+/// a denied [`Decision`](crate::ratelimit::Decision).
 ///
 /// Cloning is cheap; all callers that shared one load share one error.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_graceful_shutdown(async {
             // Without a signal handler it runs until it is killed.
             if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         })
         .await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mainstay::ErrorKind;
 use mainstay::ratelimit::{
-    Decision, Entry, Limiter, Permit, Policy, PrepaidLimiter, RetryAfter, Source, Unit,
+    Decision, Entry, Limiter, Permit, Policy, PrepaidLimiter, RetryAfter, Source, Unit, WhenDown,
 };
 
 use super::{Subject, ms};
@@ -330,7 +330,9 @@ pub async fn prepaid_units_that_are_not_used_come_back(subject: &Subject) {
     let small = limiter(Policy::window("small", 15, HOUR).unwrap());
     let log = limiter(Policy::exact("log", 100, HOUR).unwrap());
     let short = limiter(Policy::window("short", 100, ms(50)).unwrap());
-    for refused in [small, log, short] {
+    let outage = limiter(Policy::window("outage", 100, HOUR).unwrap());
+    let outage = outage.when_down(WhenDown::Open).unwrap();
+    for refused in [small, log, short, outage] {
         let refused = refused.prepaid(nodes, PAID_FOR).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Invalid);
     }

@@ -157,8 +157,8 @@ impl Limiter {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) when there are several policies, or the policy is no
-    /// [`window`](Policy::window); when its limit is below eight for each node; and unless `lease` is
-    /// from 10 ms to the period.
+    /// [`window`](Policy::window); when its limit is below eight for each node; after
+    /// [`when_down`](Self::when_down); and unless `lease` is from 10 ms to the period.
     pub fn prepaid(&self, nodes: NonZeroU32, lease: Duration) -> Result<PrepaidLimiter> {
         PrepaidLimiter::new(&self.0, nodes, lease)
     }

@@ -96,7 +96,7 @@ impl Policy {
         Self::new(name, limit, period, rule)
     }
 
-    /// At most `limit` permits at a time, for [`Limiter::enter`](super::Limiter::enter). One that is
+    /// At most `limit` permits at a time, for [`Call::enter`](super::Call::enter). One that is
     /// not given back, because its process has died, ends after `lease`.
     ///
     /// # Errors

@@ -57,6 +57,11 @@ impl PrepaidLimiter {
                 "several policies cannot be prepaid together",
             ));
         };
+        if shared.outage.is_some() {
+            return Err(Error::invalid(
+                "a limiter that pays ahead cannot do without the store: it has no when_down",
+            ));
+        }
         if lease < LEASE_MIN || lease > policy.period() {
             return Err(Error::invalid(format!(
                 "lease of a prepaid limit must be from 10 ms to the period of {policy}"
