@@ -48,7 +48,7 @@ async fn r6_a_server_clock_set_back_locks_nobody_out_and_admits_no_more(flavor: 
     let mut clock = WallClock::start();
     let server = Server::builder(flavor).wall_clock(&clock).start().await;
     let stay = connect(&server.url()).await;
-    let rounds = extent(2, 20);
+    let rounds = extent(1, 20);
     let mut longest = Duration::ZERO;
     for policy in policies() {
         let limiter = stay.limiter(policy.clone());
@@ -89,7 +89,7 @@ async fn r6_a_server_clock_set_forward_locks_nobody_out(flavor: Flavor) {
     let mut clock = WallClock::start();
     let server = Server::builder(flavor).wall_clock(&clock).start().await;
     let stay = connect(&server.url()).await;
-    let rounds = extent(2, 20);
+    let rounds = extent(1, 20);
     let mut longest = Duration::ZERO;
     for policy in policies() {
         let limiter = stay.limiter(policy);
