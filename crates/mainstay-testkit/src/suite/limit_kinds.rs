@@ -1,13 +1,14 @@
 //! Rate limits of every algorithm, several at once, and what was taken given back.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mainstay::ErrorKind;
 use mainstay::ratelimit::{
-    Decision, Entry, Limiter, Permit, Policy, PrepaidLimiter, RetryAfter, Source, Unit, WhenDown,
+    Decision, Entry, Limiter, Permit, PermitAttempt, Policy, PrepaidLimiter, RetryAfter, Source,
+    Unit, WhenDown,
 };
+use mainstay::{ErrorKind, Mainstay};
 
 use super::{Subject, ms};
 use crate::fixture::eventually;
@@ -111,6 +112,75 @@ pub async fn each_policy_may_have_a_subject_of_its_own(subject: &Subject) {
     assert_eq!(left(&peek.await.unwrap()), [7, 2, 0]);
     let one = limiter.call_each(&["1.1.1.1"]).check().await;
     assert_eq!(one.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+pub async fn calls_of_several_limiters_are_decided_together(subject: &Subject) {
+    let [window, exact, ..] = policies(5);
+    let requests = subject.stay().limiter(window);
+    let tokens = subject.stay().limiter(exact);
+    let call = |who, cost| requests.call(who).and(tokens.call("team").cost(cost));
+    let first = call("ada", 3).check().await.unwrap();
+    assert_eq!((left(&first), first.cost()), (vec![4, 2], 3));
+    let denied = call("bob", 3).check().await.unwrap();
+    assert_eq!(denied.tightest().policy.as_str(), "exact");
+    assert_eq!(left(&denied), [5, 2]);
+    // One policy for two subjects, and both costs given back.
+    let two = requests
+        .call("ada")
+        .cost(2)
+        .and(requests.call("bob").cost(4));
+    assert_eq!(left(&two.check().await.unwrap()), [2, 1]);
+    assert!(call("ada", 5).refund(&first).await.unwrap());
+    assert_eq!(left(&call("ada", 0).peek().await.unwrap()), [3, 5]);
+    let twice = requests.call("ada").and(requests.call("ada"));
+    assert_eq!(twice.check().await.unwrap_err().kind(), ErrorKind::Invalid);
+    let elsewhere = Mainstay::memory().limiter(policies(1)[1].clone());
+    let apart = requests
+        .call("ada")
+        .and(elsewhere.call("ada"))
+        .check()
+        .await;
+    assert_eq!(apart.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+pub async fn denials_are_remembered_until_they_end(subject: &Subject) {
+    let policy = Policy::exact("login", 3, ms(600)).unwrap();
+    let plain = subject.stay().limiter(policy);
+    let limiter = plain.remember_denials(NonZeroUsize::new(100).unwrap());
+    let check = async |cost| {
+        let decision = limiter.check_cost(WHO, cost).await.unwrap();
+        (decision.is_allowed(), decision.source())
+    };
+    assert_eq!(check(2).await, (true, Source::Store));
+    assert_eq!(check(2).await, (false, Source::Store));
+    let denied = limiter.check_cost(WHO, 3).await.unwrap();
+    assert_eq!((denied.source(), denied.cost()), (Source::Refusal, 3));
+    assert!(matches!(denied.retry_after(), Some(RetryAfter::After(wait)) if wait <= ms(600)));
+    // Less may fit, and does; the denial of more is still known.
+    assert_eq!(check(1).await, (true, Source::Store));
+    let refused = check(4).await;
+    assert_eq!(refused, (false, Source::Store));
+    assert_eq!(
+        limiter.check_cost("bob", 1).await.unwrap().source(),
+        Source::Store
+    );
+    // A token, and who only looks, ask the store.
+    let once = limiter
+        .call(WHO)
+        .cost(2)
+        .once("order")
+        .check()
+        .await
+        .unwrap();
+    assert_eq!((once.is_allowed(), once.source()), (false, Source::Store));
+    assert_eq!(limiter.peek(WHO).await.unwrap().source(), Source::Store);
+    // What the limiter itself gives back or resets is known at once.
+    assert_eq!(check(2).await, (false, Source::Store));
+    assert!(limiter.reset(WHO).await.unwrap());
+    assert_eq!(check(2).await, (true, Source::Store));
+    assert_eq!(check(2).await, (false, Source::Store));
+    subject.advance(ms(610)).await;
+    assert_eq!(check(2).await, (true, Source::Store));
 }
 
 pub async fn what_is_given_back_can_be_taken_again(subject: &Subject) {
@@ -247,6 +317,30 @@ pub async fn a_permit_lasts_while_it_is_kept_and_no_longer(subject: &Subject) {
     subject.advance(LEASE).await;
     assert!(kept.is_lost());
     assert!(!others.0.is_lost() && !others.1.is_lost());
+}
+
+pub async fn a_permit_may_be_kept_by_its_token(subject: &Subject) {
+    let limiter = exports(subject);
+    let lease = async || match limiter.call(WHO).lease().await.unwrap() {
+        PermitAttempt::Leased(lease) => Some(lease),
+        PermitAttempt::Denied(_) => None,
+    };
+    let (one, two) = (lease().await.unwrap(), lease().await.unwrap());
+    assert!(one.expires_in <= LEASE && one.token != two.token);
+    assert_eq!(two.decision.remaining(), 0);
+    assert_eq!(lease().await, None);
+    let renew = async |token: &str| limiter.call(WHO).renew(token).await.unwrap();
+    subject.advance(LEASE / 2).await;
+    assert!(renew(&one.token).await.is_some_and(|left| left <= LEASE));
+    subject.advance(LEASE / 2 + ms(10)).await;
+    // Nobody has renewed the second, and another takes its place.
+    let three = lease().await.unwrap();
+    assert_eq!(lease().await, None);
+    assert_eq!(renew(&two.token).await, None);
+    assert!(limiter.call(WHO).leave(&one.token).await.unwrap());
+    assert!(!limiter.call(WHO).leave(&one.token).await.unwrap());
+    assert!(limiter.call(WHO).leave(&three.token).await.unwrap());
+    assert_eq!(limiter.peek(WHO).await.unwrap().remaining(), 2);
 }
 
 pub async fn a_permit_and_a_rate_are_taken_together_or_not_at_all(subject: &Subject) {

@@ -143,12 +143,15 @@ macro_rules! behaviours {
                 a_bucket_is_refilled_evenly
                 a_denial_by_one_policy_charges_none
                 each_policy_may_have_a_subject_of_its_own
+                calls_of_several_limiters_are_decided_together
+                denials_are_remembered_until_they_end
                 what_is_given_back_can_be_taken_again
                 a_reset_forgets_what_was_counted
                 a_call_with_a_token_is_charged_once
                 a_changed_policy_finds_what_was_counted
                 permits_are_given_back_when_they_are_left_or_dropped
                 a_permit_lasts_while_it_is_kept_and_no_longer
+                a_permit_may_be_kept_by_its_token
                 a_permit_and_a_rate_are_taken_together_or_not_at_all
                 prepaid_units_of_all_processes_stay_within_the_limit
                 prepaid_units_that_are_not_used_come_back

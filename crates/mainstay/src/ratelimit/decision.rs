@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::backend::Take;
+use super::Policy;
+use crate::backend::{Demand, Take};
 use crate::key::Name;
 
 /// Whether a call is within all policies of a limiter.
@@ -10,8 +11,6 @@ use crate::key::Name;
 #[must_use]
 pub struct Decision {
     allowed: bool,
-    cost: u64,
-    decided_at: Duration,
     source: Source,
     quotas: Quotas,
 }
@@ -29,6 +28,8 @@ enum Quotas {
 pub struct Quota {
     /// The policy.
     pub policy: Name,
+    /// What was asked of it.
+    pub cost: u64,
     /// Its limit.
     pub limit: u64,
     /// What is left of it: after the call if that was charged, else now.
@@ -37,6 +38,9 @@ pub struct Quota {
     pub retry_after: Option<RetryAfter>,
     /// Until nothing is counted any more.
     pub reset_after: Duration,
+    /// The store's clock at the decision, since 1970. Subjects on several nodes of a Cluster are decided
+    /// on by several clocks.
+    pub decided_at: Duration,
 }
 
 /// When a denied call would fit.
@@ -59,46 +63,86 @@ pub enum Source {
     Lease,
     /// This process, since the backend does not answer: [`WhenDown`](super::WhenDown) says how.
     Fallback,
-    /// This process, until the wait is over that the backend has told for such a call.
+    /// This process, until the wait is over that the backend has told for such a call: by a
+    /// [prepaid](super::Limiter::prepaid) limiter, or one that
+    /// [remembers denials](super::Limiter::remember_denials).
     Refusal,
 }
 
 impl Decision {
-    pub(super) fn new<'a>(
-        policies: impl Iterator<Item = (&'a Name, u64)>,
+    pub(super) fn new(
+        policies: &[Policy],
+        demands: &[Demand],
         takes: &[Take],
         source: Source,
-        cost: u64,
     ) -> Self {
-        let quota = |((policy, limit), take): ((&Name, u64), &Take)| Quota {
-            policy: policy.clone(),
-            limit,
+        let quota = |((policy, demand), take): ((&Policy, &Demand), &Take)| Quota {
+            policy: policy.name().clone(),
+            cost: demand.cost,
+            limit: policy.capacity(),
             remaining: take.remaining,
             retry_after: (!take.admitted).then(|| {
                 take.retry_after
                     .map_or(RetryAfter::Never, RetryAfter::After)
             }),
             reset_after: take.reset_after,
+            decided_at: take.at,
         };
-        let quotas: Vec<_> = policies.zip(takes).map(quota).collect();
+        let quotas: Vec<_> = policies.iter().zip(demands).zip(takes).map(quota).collect();
         Self {
             allowed: takes.iter().all(|take| take.admitted),
-            cost,
-            decided_at: takes.first().map_or(Duration::ZERO, |take| take.at),
             source,
             quotas: <[Quota; 1]>::try_from(quotas).map_or_else(Quotas::Several, Quotas::One),
         }
     }
 
     /// One that this process makes by itself.
-    pub(super) fn local(source: Source, cost: u64, decided_at: Duration, quota: Quota) -> Self {
+    pub(super) fn local(source: Source, quota: Quota) -> Self {
         Self {
             allowed: quota.retry_after.is_none(),
-            cost,
-            decided_at,
             source,
             quotas: Quotas::One([quota]),
         }
+    }
+
+    /// As an allowed call of one policy is told that took `cost`, while `kept` units more were charged.
+    pub(super) fn of_a_part(mut self, cost: u64, kept: u64) -> Self {
+        if let Quotas::One([quota]) = &mut self.quotas {
+            quota.cost = cost;
+            quota.remaining += kept;
+        }
+        self
+    }
+
+    /// The same denial for a call of these costs, asked so much later; `None` if that may be allowed, or
+    /// never will be.
+    pub(super) fn denied_still(
+        mut self,
+        costs: impl Iterator<Item = u64>,
+        later: Duration,
+    ) -> Option<Self> {
+        self.source = Source::Refusal;
+        let quotas = match &mut self.quotas {
+            Quotas::One(quota) => quota.as_mut_slice(),
+            Quotas::Several(quotas) => quotas,
+        };
+        let mut is_denied = false;
+        for (quota, cost) in quotas.iter_mut().zip(costs) {
+            if cost > quota.limit {
+                return None;
+            }
+            quota.retry_after = match quota.retry_after {
+                Some(RetryAfter::After(wait)) if cost >= quota.cost && wait > later => {
+                    Some(RetryAfter::After(wait.saturating_sub(later)))
+                }
+                _ => None,
+            };
+            is_denied |= quota.retry_after.is_some();
+            quota.cost = cost;
+            quota.decided_at += later;
+            quota.reset_after = quota.reset_after.saturating_sub(later);
+        }
+        is_denied.then_some(self)
     }
 
     /// Whether the call fits in all policies, and so was charged.
@@ -142,14 +186,16 @@ impl Decision {
         self.tightest().reset_after
     }
 
-    /// What was asked for.
+    /// The most that was asked of a policy.
     pub fn cost(&self) -> u64 {
-        self.cost
+        let costs = self.quotas().iter().map(|quota| quota.cost);
+        costs.max().unwrap_or(0)
     }
 
-    /// The store's clock at the decision, since 1970.
+    /// The store's clock at the decision, since 1970; with several, that of the first policy.
     pub fn decided_at(&self) -> Duration {
-        self.decided_at
+        let first = self.quotas().first();
+        first.map_or(Duration::ZERO, |quota| quota.decided_at)
     }
 
     /// Who has decided.
@@ -161,6 +207,7 @@ impl Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::{Key, Keyspace};
 
     fn take(admitted: bool, remaining: u64, retry_after: Option<u64>) -> Take {
         Take {
@@ -173,10 +220,18 @@ mod tests {
     }
 
     fn decision(takes: &[Take]) -> Decision {
-        let names: Vec<_> = (0..takes.len())
-            .map(|number| Name::new(format!("p{number}")).unwrap())
-            .collect();
-        Decision::new(names.iter().map(|name| (name, 5)), takes, Source::Store, 4)
+        let policy = |number| format!("p{number}=5/1s").parse::<Policy>().unwrap();
+        let policies: Vec<_> = (0..takes.len()).map(policy).collect();
+        let keyspace = Keyspace::default();
+        let subject = Key::new("ada").unwrap();
+        let demand = |policy: &Policy| Demand {
+            key: keyspace.limit(&subject, policy.name()),
+            rule: policy.rule().clone(),
+            cost: 4,
+            permit: None,
+        };
+        let demands: Vec<_> = policies.iter().map(demand).collect();
+        Decision::new(&policies, &demands, takes, Source::Store)
     }
 
     #[test]

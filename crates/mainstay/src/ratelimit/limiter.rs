@@ -1,16 +1,17 @@
 //! Decides for one policy or several.
 
 use std::fmt;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::SharedString;
 
 use super::call::Call;
+use super::denials::Denials;
 use super::outage::Outage;
 use super::{Decision, Policy, PrepaidLimiter, WhenDown};
-use crate::backend::{LimitStore, Rule};
+use crate::backend::{Demand, LimitStore, Rule};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::key::{AsKey, Key, Keyspace};
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     /// Of this process.
     pub(super) memory: Arc<dyn LimitStore>,
     pub(super) outage: Option<Outage>,
+    pub(super) denials: Option<Arc<Denials>>,
     pub(super) command_timeout: Duration,
     pub(super) policies: Vec<Policy>,
     /// Their names, for metrics.
@@ -53,6 +55,7 @@ impl Limiter {
             keyspace,
             clock,
             outage: None,
+            denials: None,
             command_timeout,
             labels: vec![label(&policy)],
             policies: vec![policy],
@@ -90,14 +93,9 @@ impl Limiter {
                 policy.name()
             )));
         }
-        let mut shared = (*self.0).clone();
-        shared.labels.push(label(&policy));
-        shared.policies.push(policy);
-        let limiter = Self(Arc::new(shared));
-        match &self.0.outage {
-            Some(outage) => limiter.when_down(outage.when_down()),
-            None => Ok(limiter),
-        }
+        let labels = vec![label(&policy)];
+        let joined = self.0.with(vec![policy], labels)?;
+        Ok(Self(Arc::new(joined)))
     }
 
     /// Says what is decided while the backend does not answer; without it, the call fails.
@@ -125,6 +123,37 @@ impl Limiter {
         Ok(Self(Arc::new(shared)))
     }
 
+    /// A limiter that remembers denials: until the wait is over that the store has told, this process
+    /// denies by itself what costs as much or more for the same subject.
+    ///
+    /// Whoever hammers then costs the store nothing. The price: what is given back or reset meanwhile by
+    /// another limiter is not seen before the wait is over. It remembers so many subjects, about 300
+    /// bytes each, and lets go of those that are asked for least. Calls with a
+    /// [token](Call::once) and those that [enter](Call::enter) always ask the store.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use std::time::Duration;
+    /// use mainstay::ratelimit::{Policy, Source};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let stay = mainstay::Mainstay::memory();
+    /// let policy = Policy::window("login", 1, Duration::from_mins(1))?;
+    /// let subjects = NonZeroUsize::new(10_000).expect("not zero");
+    /// let limiter = stay.limiter(policy).remember_denials(subjects);
+    /// assert!(limiter.check("ada").await?.is_allowed());
+    /// assert_eq!(limiter.check("ada").await?.source(), Source::Store);
+    /// assert_eq!(limiter.check("ada").await?.source(), Source::Refusal);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn remember_denials(&self, subjects: NonZeroUsize) -> Self {
+        let mut shared = (*self.0).clone();
+        shared.denials = Some(Arc::new(Denials::new(subjects)));
+        Self(Arc::new(shared))
+    }
+
     /// The policies it decides by.
     pub fn policies(&self) -> &[Policy] {
         &self.0.policies
@@ -139,7 +168,7 @@ impl Limiter {
     /// 20 times a second.
     ///
     /// ```
-    /// use std::num::NonZeroU32;
+    /// use std::num::{NonZeroU32, NonZeroUsize};
     /// use std::time::Duration;
     /// use mainstay::ratelimit::{Policy, Source};
     ///
@@ -307,6 +336,41 @@ impl Shared {
         let policies = self.policies.iter();
         let keys = policies.map(|policy| self.keyspace.limit(subject, policy.name()));
         Call::new(self, Ok(keys.collect()))
+    }
+
+    /// Decides by the policies of both.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when they are of two stores, and when what is decided
+    /// during an outage does not suit the other's policies.
+    pub(super) fn join(&self, other: &Self) -> Result<Self> {
+        if !Arc::ptr_eq(&self.store, &other.store) {
+            return Err(Error::invalid(
+                "the calls are of two stores: one step cannot decide on both",
+            ));
+        }
+        self.with(other.policies.clone(), other.labels.clone())
+    }
+
+    fn with(&self, policies: Vec<Policy>, labels: Vec<SharedString>) -> Result<Self> {
+        let mut joined = self.clone();
+        joined.policies.extend(policies);
+        joined.labels.extend(labels);
+        let over = |outage: &Outage| outage.over(&joined.policies);
+        joined.outage = self.outage.as_ref().map(over).transpose()?;
+        Ok(joined)
+    }
+
+    /// The cache of denials, where it may be asked.
+    pub(super) fn useful_denials(&self) -> Option<&Denials> {
+        let denials = self.denials.as_deref();
+        denials.filter(|_| Denials::suit(&self.policies))
+    }
+
+    pub(super) fn forget_denials_of(&self, demands: &[Demand]) {
+        if let Some(denials) = &self.denials {
+            denials.forget(demands);
+        }
     }
 
     pub(super) fn has_permits(&self) -> bool {

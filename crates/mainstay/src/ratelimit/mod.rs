@@ -30,6 +30,8 @@
 
 mod call;
 mod decision;
+mod denials;
+mod lease;
 mod limiter;
 mod outage;
 mod permit;
@@ -39,6 +41,7 @@ mod text;
 
 pub use call::Call;
 pub use decision::{Decision, Quota, RetryAfter, Source};
+pub use lease::{PermitAttempt, PermitLease};
 pub use limiter::Limiter;
 pub use outage::WhenDown;
 pub use permit::{Entry, Permit};

@@ -61,27 +61,21 @@ impl Outage {
         local: Arc<dyn LimitStore>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let permits = policies.iter().find(|policy| policy.is_concurrent());
-        if let (Some(policy), true) = (permits, when_down != WhenDown::Fail) {
-            return Err(Error::invalid(format!(
-                "policy {policy} gives permits, which only the store can"
-            )));
-        }
-        let shares = match when_down {
-            WhenDown::Local(nodes) => policies.iter().map(|it| it.share(nodes)).collect(),
-            _ => Ok(policies.to_vec()),
-        }?;
         Ok(Self {
             when_down,
-            shares,
+            shares: shares(when_down, policies)?,
             local,
             clock,
             breaker: Arc::default(),
         })
     }
 
-    pub(super) fn when_down(&self) -> WhenDown {
-        self.when_down
+    /// The same for these policies: what one learns of the store, the other knows.
+    pub(super) fn over(&self, policies: &[Policy]) -> Result<Self> {
+        Ok(Self {
+            shares: shares(self.when_down, policies)?,
+            ..self.clone()
+        })
     }
 
     /// Asks the store, or decides without it.
@@ -170,6 +164,20 @@ impl Outage {
             }
         };
         Ok((takes, Source::Fallback))
+    }
+}
+
+/// What each process may admit of each policy.
+fn shares(when_down: WhenDown, policies: &[Policy]) -> Result<Vec<Policy>> {
+    let permits = policies.iter().find(|policy| policy.is_concurrent());
+    if let (Some(policy), true) = (permits, when_down != WhenDown::Fail) {
+        return Err(Error::invalid(format!(
+            "policy {policy} gives permits, which only the store can"
+        )));
+    }
+    match when_down {
+        WhenDown::Local(nodes) => policies.iter().map(|it| it.share(nodes)).collect(),
+        _ => Ok(policies.to_vec()),
     }
 }
 

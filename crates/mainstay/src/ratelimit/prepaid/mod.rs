@@ -136,31 +136,28 @@ impl Inner {
     /// What the process can say by itself.
     fn by_lease(&self, slot: &Slot, cost: u64) -> Option<Decision> {
         let now = self.limiter.clock.coarse();
-        let (source, quota, decided_at) = match slot.spend(now, cost) {
+        let (source, drawn, remaining, retry_after) = match slot.spend(now, cost) {
             Spent::Units(left, drawn) => {
                 self.allowed.fetch_add(1, Ordering::Relaxed);
-                let quota = self.quota(drawn.left + left, None, drawn.reset_in(now));
-                (Source::Lease, quota, drawn.at + now.since(drawn.moment))
+                (Source::Lease, drawn, drawn.left + left, None)
             }
             Spent::Refused(until, drawn) => {
                 self.denied.fetch_add(1, Ordering::Relaxed);
                 let wait = Some(RetryAfter::After(until.since(now)));
-                let quota = self.quota(drawn.left, wait, drawn.reset_in(now));
-                (Source::Refusal, quota, drawn.at + now.since(drawn.moment))
+                (Source::Refusal, drawn, drawn.left, wait)
             }
             Spent::Nothing => return None,
         };
-        Some(Decision::local(source, cost, decided_at, quota))
-    }
-
-    fn quota(&self, remaining: u64, retry_after: Option<RetryAfter>, reset: Duration) -> Quota {
-        Quota {
+        let quota = Quota {
             policy: self.policy.name().clone(),
+            cost,
             limit: self.policy.limit(),
             remaining,
             retry_after,
-            reset_after: reset,
-        }
+            reset_after: drawn.reset_in(now),
+            decided_at: drawn.at + now.since(drawn.moment),
+        };
+        Some(Decision::local(source, quota))
     }
 
     /// Draws for one caller of a subject at a time; the others find what it has drawn.
@@ -194,9 +191,7 @@ impl Inner {
                 let drawn = Drawn::new(&decision, sent);
                 self.keep(subject, &slot, wanted - cost, ends, drawn).await;
                 self.allowed.fetch_add(1, Ordering::Relaxed);
-                let quota = self.quota(left + wanted - cost, None, decision.reset_after());
-                let at = decision.decided_at();
-                return Ok(Decision::local(Source::Store, cost, at, quota));
+                return Ok(decision.of_a_part(cost, wanted - cost));
             }
             if wanted == cost {
                 if let Some(RetryAfter::After(wait)) = decision.retry_after() {

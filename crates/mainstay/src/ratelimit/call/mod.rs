@@ -1,5 +1,10 @@
 //! One call of a limiter.
 
+mod cost;
+mod permits;
+mod refund;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,41 +12,84 @@ use std::time::Duration;
 use metrics::counter;
 use tracing::{Instrument, Span, debug_span, field};
 
+use self::cost::Cost;
 use super::limiter::Shared;
-use super::permit::{Entry, Permit};
 use super::{Decision, Source};
 use crate::backend::{Charge, Demand, LIMIT_MAX, Take};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{AsKey, StoreKey};
-use crate::random;
 
 /// How long the answer to a call with a token is kept.
 const ANSWER_KEPT: Duration = Duration::from_mins(10);
 
-/// What is asked of a limiter; made by [`Limiter::call`](super::Limiter::call).
+/// What is asked of a limiter; made by [`Limiter::call`](crate::ratelimit::Limiter::call).
 #[must_use = "nothing is asked yet"]
 pub struct Call<'a> {
-    limiter: &'a Arc<Shared>,
+    limiter: Cow<'a, Arc<Shared>>,
     keys: Result<Vec<StoreKey>>,
-    /// Where it is said.
-    cost: Option<u64>,
+    cost: Cost,
     token: Result<Option<String>>,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(limiter: &'a Arc<Shared>, keys: Result<Vec<StoreKey>>) -> Self {
         Self {
-            limiter,
+            limiter: Cow::Borrowed(limiter),
             keys,
-            cost: None,
+            cost: Cost::Same(None),
             token: Ok(None),
         }
     }
 
-    /// How many units it takes, from 0 to 2^53; 1 if it is not said.
+    /// How many units it takes of each policy, from 0 to 2^53; 1 if it is not said.
     pub fn cost(self, cost: u64) -> Self {
-        let cost = Some(cost);
+        let cost = Cost::Same(Some(cost));
         Self { cost, ..self }
+    }
+
+    /// Makes one call of two, which is decided in one step: neither is charged unless both fit.
+    ///
+    /// Each keeps its policies, its subjects and its cost. [`WhenDown`](crate::ratelimit::WhenDown), the cache of
+    /// denials and the token are those of the first. On a Cluster it is as with
+    /// [`call_each`](crate::ratelimit::Limiter::call_each).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use mainstay::ratelimit::Policy;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let stay = mainstay::Mainstay::memory();
+    /// let minute = Duration::from_mins(1);
+    /// let requests = stay.limiter(Policy::window("requests", 60, minute)?);
+    /// let tokens = stay.limiter(Policy::window("tokens", 10_000, minute)?);
+    /// let prompt = requests.call("ada").and(tokens.call("ada").cost(1_200));
+    /// let left: Vec<_> = prompt.check().await?.quotas().iter().map(|it| it.remaining).collect();
+    /// assert_eq!(left, [59, 8_800]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// What is wrong with them is told by the call that follows: [`Invalid`](ErrorKind::Invalid) when
+    /// both are of one policy and subject, and when they are of two stores.
+    pub fn and(self, other: Self) -> Self {
+        let (ours, theirs) = (self.limiter.policies.len(), other.limiter.policies.len());
+        let each = self
+            .cost
+            .of_each(ours)
+            .chain(other.cost.of_each(theirs))
+            .collect();
+        let joined = self.limiter.join(&other.limiter);
+        let (limiter, keys) = match joined {
+            Ok(joined) => (Cow::Owned(Arc::new(joined)), both(self.keys, other.keys)),
+            Err(error) => (self.limiter, Err(error)),
+        };
+        Self {
+            limiter,
+            keys,
+            cost: Cost::Each(each),
+            token: self.token,
+        }
     }
 
     /// Makes it safe to repeat: whoever calls again with this token within 10 minutes after it was
@@ -57,7 +105,7 @@ impl<'a> Call<'a> {
     /// Cancel safe in memory; on a server a dropped call may have been charged.
     ///
     /// # Errors
-    /// As [`Limiter::check`](super::Limiter::check); [`Invalid`](ErrorKind::Invalid), too, for a cost
+    /// As [`Limiter::check`](crate::ratelimit::Limiter::check); [`Invalid`](ErrorKind::Invalid), too, for a cost
     /// above 2^53, a token that is no key, and one for subjects on several nodes of a Cluster.
     pub async fn check(self) -> Result<Decision> {
         if self.limiter.has_permits() {
@@ -72,84 +120,10 @@ impl<'a> Call<'a> {
     /// Tells whether the cost would fit, and charges nothing. Cancel safe.
     ///
     /// # Errors
-    /// As [`Limiter::peek`](super::Limiter::peek).
+    /// As [`Limiter::peek`](crate::ratelimit::Limiter::peek).
     pub async fn peek(self) -> Result<Decision> {
         let demands = self.demands("")?;
         self.ask(&demands, Charge::No).await
-    }
-
-    /// Takes a permit of each policy of [concurrent](super::Policy::concurrent) calls, and charges the
-    /// others, if all fit.
-    ///
-    /// Cancel safe: what a dropped call has taken is given back in the background, or ends with its
-    /// lease.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use mainstay::ratelimit::{Entry, Policy};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> mainstay::Result<()> {
-    /// let stay = mainstay::Mainstay::memory();
-    /// let exports = stay.limiter(Policy::concurrent("export", 1, Duration::from_secs(30))?);
-    /// let Entry::Entered(permit) = exports.call("ada").enter().await? else {
-    ///     panic!("nobody else is in");
-    /// };
-    /// assert!(matches!(exports.call("ada").enter().await?, Entry::Denied(_)));
-    /// permit.leave().await?;
-    /// assert!(matches!(exports.call("ada").enter().await?, Entry::Entered(_)));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`check`](Self::check); [`Invalid`](ErrorKind::Invalid), too, when no policy gives permits
-    /// and with a token.
-    pub async fn enter(self) -> Result<Entry> {
-        let Some(lease) = self.limiter.shortest_lease() else {
-            return Err(Error::invalid(
-                "no policy gives permits: check, do not enter",
-            ));
-        };
-        if !matches!(self.token, Ok(None)) {
-            return Err(Error::invalid("a call that enters has no token"));
-        }
-        let demands = self.demands(&random::token())?;
-        let permit = Permit::claimed(Arc::clone(self.limiter), &demands, lease);
-        let decision = self.decide(&demands).await?;
-        if decision.is_allowed() {
-            return Ok(Entry::Entered(permit.entered(decision)));
-        }
-        permit.forget();
-        Ok(Entry::Denied(decision))
-    }
-
-    /// Gives back what an allowed call has taken, or as much of it as the [`cost`](Self::cost) says;
-    /// whether anything was given back.
-    ///
-    /// Cancel safe in memory; on a server a dropped call may have taken effect.
-    ///
-    /// # Errors
-    /// As [`Limiter::refund`](super::Limiter::refund).
-    pub async fn refund(self, decision: &Decision) -> Result<bool> {
-        // What was decided without the store was not charged there.
-        let is_charged = decision.is_allowed() && decision.source() != Source::Fallback;
-        if !is_charged || decision.cost() == 0 {
-            return Ok(false);
-        }
-        let cost = self.cost.unwrap_or(u64::MAX).min(decision.cost());
-        self.cost(cost).refund_of(decision.decided_at()).await
-    }
-
-    /// Gives back the [`cost`](Self::cost) of a call that was decided at this time, for who has not kept
-    /// the [`Decision`]; whether anything was given back.
-    ///
-    /// # Errors
-    /// As [`Limiter::refund`](super::Limiter::refund).
-    pub async fn refund_of(self, decided_at: Duration) -> Result<bool> {
-        let demands = self.demands("")?;
-        let refunded = self.limiter.store.refund(&demands, decided_at).await?;
-        Ok(refunded > 0)
     }
 
     /// As [`check`](Self::check), uncounted: whoever draws units ahead counts what becomes of them.
@@ -161,32 +135,32 @@ impl<'a> Call<'a> {
     /// Forgets what was counted; whether anything was.
     ///
     /// # Errors
-    /// As [`Limiter::reset`](super::Limiter::reset).
+    /// As [`Limiter::reset`](crate::ratelimit::Limiter::reset).
     pub async fn reset(self) -> Result<bool> {
+        let demands = self.demands("")?;
+        self.limiter.forget_denials_of(&demands);
         let reset = self.limiter.store.reset(&self.keys?).await?;
         Ok(reset > 0)
     }
 
     fn demands(&self, permit: &str) -> Result<Vec<Demand>> {
-        let cost = self.units();
-        if cost > LIMIT_MAX {
-            return Err(Error::invalid(format!(
-                "cost is {cost}: it must be at most {LIMIT_MAX}"
-            )));
-        }
         let keys = self.keys.as_ref().map_err(Clone::clone)?;
         let both = keys.iter().zip(&self.limiter.policies);
-        let demand = both.map(|(key, policy)| Demand {
-            key: key.clone(),
-            rule: policy.rule().clone(),
-            cost,
-            permit: policy.is_concurrent().then(|| permit.to_owned()),
+        let demand = both.enumerate().map(|(index, (key, policy))| {
+            let cost = self.cost.of(index).unwrap_or(1);
+            if cost > LIMIT_MAX {
+                return Err(Error::invalid(format!(
+                    "cost is {cost}: it must be at most {LIMIT_MAX}"
+                )));
+            }
+            Ok(Demand {
+                key: key.clone(),
+                rule: policy.rule().clone(),
+                cost,
+                permit: policy.is_concurrent().then(|| permit.to_owned()),
+            })
         });
-        Ok(demand.collect())
-    }
-
-    fn units(&self) -> u64 {
-        self.cost.unwrap_or(1)
+        demand.collect()
     }
 
     async fn decide(&self, demands: &[Demand]) -> Result<Decision> {
@@ -199,7 +173,15 @@ impl<'a> Call<'a> {
         let charge = token
             .as_ref()
             .map_or(Charge::Yes, |key| Charge::Once(key, ANSWER_KEPT));
-        let span = debug_span!("limit.check", policy = %first_name(&self.limiter.policies), cost = self.units(), outcome = field::Empty);
+        let denials = self.limiter.useful_denials().filter(|_| token.is_none());
+        let denials = denials.map(|denials| (denials, self.limiter.clock.now()));
+        if let Some((denials, now)) = denials
+            && let Some(denied) = denials.find(demands, now)
+        {
+            self.count(&denied);
+            return Ok(denied);
+        }
+        let span = debug_span!("limit.check", policy = %first_name(&self.limiter.policies), cost = most_units(demands), outcome = field::Empty);
         let deciding = async {
             let decision = self.ask(demands, charge).await;
             let outcome = match &decision {
@@ -211,6 +193,9 @@ impl<'a> Call<'a> {
             decision
         };
         let decision = deciding.instrument(span).await?;
+        if let Some((denials, sent)) = denials {
+            denials.note(demands, &decision, sent);
+        }
         self.count(&decision);
         Ok(decision)
     }
@@ -220,13 +205,13 @@ impl<'a> Call<'a> {
         match &self.limiter.outage {
             Some(outage) => {
                 let (takes, source) = outage.decide(asking, demands, charge).await?;
-                self.decision(&takes, source)
+                self.decision(demands, &takes, source)
             }
-            None => self.decision(&asking.await?, Source::Store),
+            None => self.decision(demands, &asking.await?, Source::Store),
         }
     }
 
-    fn decision(&self, takes: &[Take], source: Source) -> Result<Decision> {
+    fn decision(&self, demands: &[Demand], takes: &[Take], source: Source) -> Result<Decision> {
         let policies = &self.limiter.policies;
         if takes.len() != policies.len() {
             return Err(Error::new(
@@ -234,8 +219,7 @@ impl<'a> Call<'a> {
                 "limit store did not answer each demand",
             ));
         }
-        let policies = policies.iter().map(|it| (it.name(), it.capacity()));
-        Ok(Decision::new(policies, takes, source, self.units()))
+        Ok(Decision::new(policies, demands, takes, source))
     }
 
     /// A denial counts for the policies that deny.
@@ -253,6 +237,23 @@ impl<'a> Call<'a> {
             }
         }
     }
+}
+
+/// The keys of two calls, none of them twice.
+fn both(ours: Result<Vec<StoreKey>>, theirs: Result<Vec<StoreKey>>) -> Result<Vec<StoreKey>> {
+    let (mut keys, theirs) = (ours?, theirs?);
+    if theirs.iter().any(|key| keys.contains(key)) {
+        return Err(Error::invalid(
+            "two of the calls are of one policy and subject: they would share their counts",
+        ));
+    }
+    keys.extend(theirs);
+    Ok(keys)
+}
+
+fn most_units(demands: &[Demand]) -> u64 {
+    let costs = demands.iter().map(|demand| demand.cost);
+    costs.max().unwrap_or(0)
 }
 
 /// The name of the first policy, as the span tells it.
