@@ -260,6 +260,40 @@ pub async fn a_changed_policy_finds_what_was_counted(subject: &Subject) {
     assert_eq!(other.check(WHO).await.unwrap().remaining(), 7);
 }
 
+pub async fn a_look_by_another_rule_changes_nothing(subject: &Subject) {
+    let minute = Duration::from_secs(60);
+    let pairs = [
+        (
+            Policy::window("window", 9, HOUR),
+            Policy::window("window", 2, minute),
+        ),
+        (
+            Policy::exact("exact", 9, HOUR),
+            Policy::exact("exact", 2, minute),
+        ),
+        (
+            Policy::gcra("gcra", 9, HOUR, 9),
+            Policy::gcra("gcra", 9, minute, 2),
+        ),
+        (
+            Policy::fixed("fixed", 9, Unit::Year, "UTC"),
+            Policy::fixed("fixed", 2, Unit::Hour, "UTC"),
+        ),
+    ];
+    for (ours, other) in pairs {
+        let ours = subject.stay().limiter(ours.unwrap());
+        let other = subject.stay().limiter(other.unwrap());
+        assert_eq!(ours.check_cost(WHO, 8).await.unwrap().remaining(), 1);
+        for _ in 0..3 {
+            assert_eq!(other.peek(WHO).await.unwrap().remaining(), 0);
+            assert!(!other.check(WHO).await.unwrap().is_allowed());
+            assert_eq!(ours.peek(WHO).await.unwrap().remaining(), 1);
+        }
+        assert!(ours.check(WHO).await.unwrap().is_allowed());
+        assert!(!ours.check(WHO).await.unwrap().is_allowed());
+    }
+}
+
 async fn enter(limiter: &Limiter) -> Option<Permit> {
     match limiter.call(WHO).enter().await.unwrap() {
         Entry::Entered(permit) => Some(permit),

@@ -149,6 +149,7 @@ macro_rules! behaviours {
                 a_reset_forgets_what_was_counted
                 a_call_with_a_token_is_charged_once
                 a_changed_policy_finds_what_was_counted
+                a_look_by_another_rule_changes_nothing
                 permits_are_given_back_when_they_are_left_or_dropped
                 a_permit_lasts_while_it_is_kept_and_no_longer
                 a_permit_may_be_kept_by_its_token

@@ -9,12 +9,18 @@ const NANOS: u128 = 1_000;
 pub struct Bucket {
     rule: LimitRule,
     full_at: u128,
+    /// In microseconds.
+    written_at: u64,
 }
 
 impl Bucket {
     /// A full bucket.
     pub fn new(rule: LimitRule) -> Self {
-        Self { rule, full_at: 0 }
+        Self {
+            rule,
+            full_at: 0,
+            written_at: 0,
+        }
     }
 
     /// Capacity, nanoseconds in which one unit comes back, and nanoseconds of a tick.
@@ -35,17 +41,19 @@ impl Bucket {
         (burst, micros * NANOS, NANOS)
     }
 
-    /// As seen now: what is missing, and whether that had to be corrected.
+    /// As seen now: what is missing, and whether the clock has stepped back.
     fn missing(&self, now: u64) -> (u128, bool) {
-        let (burst, unit, tick) = self.terms();
-        let missing = self.full_at.saturating_sub(u128::from(now) * NANOS);
+        let (_, _, tick) = self.terms();
+        let stepped_back = now < self.written_at && self.full_at > 0;
+        let since = if stepped_back { self.written_at } else { now };
+        let missing = self.full_at.saturating_sub(u128::from(since) * NANOS);
         let missing = missing.div_ceil(tick) * tick;
-        let most = unit * u128::from(burst);
-        (missing.min(most), missing > most)
+        (missing, stepped_back)
     }
 
     fn set(&mut self, now: u64, missing: u128) {
         self.full_at = u128::from(now) * NANOS + missing;
+        self.written_at = now;
     }
 }
 
@@ -62,11 +70,12 @@ impl LimitOracle for Bucket {
         } else if moved {
             self.set(now, missing);
         }
-        let room = unit * u128::from(burst) - missing;
+        let size = unit * u128::from(burst);
+        let room = size.saturating_sub(missing);
         let free = u64::try_from(room / unit).expect("at most the burst");
         let admitted = cost <= free;
         let micros = |nanos: u128| u64::try_from(nanos.div_ceil(NANOS)).expect("142 years");
-        let short = (u128::from(cost) * unit).saturating_sub(room);
+        let short = (u128::from(cost) * unit + missing).saturating_sub(size);
         let taken = if admitted && charges { cost } else { 0 };
         let missing = missing + u128::from(taken) * unit;
         if taken > 0 {
@@ -87,9 +96,9 @@ impl LimitOracle for Bucket {
     }
 
     fn refund(&mut self, now: u64, _at: u64, cost: u64, _id: u32) -> bool {
-        let (_, unit, _) = self.terms();
+        let (burst, unit, _) = self.terms();
         let (missing, moved) = self.missing(now);
-        let left = missing.saturating_sub(u128::from(cost) * unit);
+        let left = missing.saturating_sub(u128::from(cost.min(burst)) * unit);
         if moved || left < missing {
             self.set(now, left);
         }

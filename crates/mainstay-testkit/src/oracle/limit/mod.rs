@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub use self::bucket::Bucket;
 pub use self::rule::LimitRule;
+use self::rule::Seen;
 
 /// What is said of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ struct Charge {
     at: u64,
     cost: u64,
     id: u32,
-    /// When it has left, by the rule that it was seen by last.
+    /// When it has left, by the rule that it was written by.
     leaves: u64,
     /// How long it was to last when it was made.
     lasts: u64,
@@ -58,6 +59,7 @@ pub struct Charges {
     /// The rule by which the charges were written last.
     written_by: LimitRule,
     made: Vec<Charge>,
+    written_at: u64,
     /// When what was written last is gone, whatever rule comes.
     expires: u64,
 }
@@ -69,31 +71,27 @@ impl Charges {
             rule,
             written_by: rule,
             made: Vec::new(),
+            written_at: 0,
             expires: 0,
         }
     }
 
-    /// What counts now, with what has been moved; whether anything has.
+    /// What counts now, and whether the clock has stepped back.
     fn counting(&self, now: u64) -> (Vec<Charge>, bool) {
         if now >= self.expires {
             return (Vec::new(), false);
         }
-        let newest = self.made.iter().map(|charge| charge.at).max();
-        let seen_at = self.written_by.seen_at(now, newest);
-        let alive = |charge: &&Charge| match self.rule {
-            // By the period of now, whoever wrote it.
-            LimitRule::Exact { period, .. } => charge.at + period > now,
-            _ => charge.leaves > seen_at,
+        let seen = Seen {
+            now,
+            newest: self.made.iter().map(|charge| charge.at).max(),
+            written_by: self.written_by,
+            written_at: self.written_at,
         };
-        let mut counting: Vec<_> = self.made.iter().filter(alive).copied().collect();
-        let mut moved = false;
-        let everything = self.rule.moves_everything(self.written_by, now, newest);
-        for charge in &mut counting {
-            moved |= everything || self.rule.moves(charge, self.written_by, now);
-            charge.leaves = self.rule.leaves(charge, now, everything);
-            charge.at = self.rule.seen_as_of(charge.at, now, everything);
-        }
-        (counting, moved)
+        let views = self.made.iter().map(|charge| self.rule.view(charge, &seen));
+        let views: Vec<_> = views.collect();
+        let moved = views.iter().any(|view| view.moved);
+        let counting = views.into_iter().filter_map(|view| view.counts);
+        (counting.collect(), moved)
     }
 
     /// What is gone stays so, even if the clock steps back.
@@ -103,11 +101,16 @@ impl Charges {
         }
     }
 
-    fn write(&mut self, mut charges: Vec<Charge>) {
+    /// Writes what counts, by a rule that lets it leave as it does.
+    fn write(&mut self, now: u64, rule: LimitRule, mut charges: Vec<Charge>) {
         charges.retain(|charge| charge.cost > 0);
+        for charge in &mut charges {
+            charge.leaves = rule.leaves(charge, now);
+        }
         self.expires = charges.iter().map(|it| it.leaves).max().unwrap_or(0);
         self.made = charges;
-        self.written_by = self.rule;
+        self.written_by = rule;
+        self.written_at = now;
     }
 
     fn said(&self, now: u64, counting: &[Charge], cost: u64, own: u32) -> Said {
@@ -143,24 +146,22 @@ impl LimitOracle for Charges {
         let said = self.said(now, &counting, cost, id);
         if !(said.admitted && charges && cost > 0) {
             if moved {
-                self.write(counting);
+                self.write(now, self.rule.no_longer_than(self.written_by), counting);
             }
             return said;
         }
         if self.rule.is_concurrent() {
             counting.retain(|charge| charge.id != id);
         }
-        let mut charge = Charge {
+        counting.push(Charge {
             at: now,
             cost,
             id,
             leaves: u64::MAX,
             lasts: self.rule.lasts(),
-        };
-        charge.leaves = self.rule.leaves(&charge, now, false);
-        counting.push(charge);
-        let after = self.said(now, &counting, 0, id);
-        self.write(counting);
+        });
+        self.write(now, self.rule, counting);
+        let after = self.said(now, &self.made, 0, id);
         Said {
             remaining: said.remaining - cost,
             reset: after.reset,
@@ -191,8 +192,10 @@ impl LimitOracle for Charges {
                 refunded = true;
             }
         }
-        if refunded || moved {
-            self.write(counting);
+        if refunded {
+            self.write(now, self.rule, counting);
+        } else if moved {
+            self.write(now, self.rule.no_longer_than(self.written_by), counting);
         }
         refunded
     }

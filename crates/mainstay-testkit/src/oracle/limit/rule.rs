@@ -5,6 +5,34 @@ use super::Charge;
 /// Buckets in a period of a window.
 const BUCKETS: u64 = 60;
 
+const SECOND: u64 = 1_000_000;
+
+/// When and how charges are looked at.
+pub(super) struct Seen {
+    pub(super) now: u64,
+    /// When the last charge was made.
+    pub(super) newest: Option<u64>,
+    pub(super) written_by: LimitRule,
+    pub(super) written_at: u64,
+}
+
+/// A charge at one instant.
+pub(super) struct View {
+    /// Whether the clock has stepped back behind it.
+    pub(super) moved: bool,
+    /// None if it counts no more.
+    pub(super) counts: Option<Charge>,
+}
+
+impl View {
+    fn gone() -> Self {
+        Self {
+            moved: false,
+            counts: None,
+        }
+    }
+}
+
 /// A policy, with times in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitRule {
@@ -75,63 +103,99 @@ impl LimitRule {
         }
     }
 
-    /// When a charge has left.
-    pub(super) fn leaves(self, charge: &Charge, now: u64, everything: bool) -> u64 {
-        let at = self.seen_as_of(charge.at, now, everything);
+    /// When a charge has left that this rule writes.
+    pub(super) fn leaves(self, charge: &Charge, now: u64) -> u64 {
         match self {
             Self::Window { period, .. } => {
                 let width = Self::bucket(period);
-                (at / width + BUCKETS + 1) * width
+                (charge.at / width + BUCKETS + 1) * width
             }
-            Self::Exact { period, .. } => at + period,
+            Self::Exact { period, .. } => charge.at + period,
             Self::Fixed { period, .. } => (now / period + 1) * period,
             Self::Concurrent { .. } => charge.leaves.min(now + charge.lasts),
             Self::Gcra { .. } => unreachable!("a bucket has no charges"),
         }
     }
 
-    /// When a charge is taken to have been made.
-    pub(super) fn seen_as_of(self, at: u64, now: u64, everything: bool) -> u64 {
-        match self {
-            Self::Window { .. } if everything => now,
-            Self::Exact { .. } => at.min(now),
-            _ => at,
+    /// The rule by which a log is written that has only been moved.
+    pub(super) fn no_longer_than(self, before: Self) -> Self {
+        match (self, before) {
+            (Self::Exact { limit, period }, Self::Exact { period: old, .. }) => Self::Exact {
+                limit,
+                period: period.min(old),
+            },
+            _ => self,
         }
     }
 
-    /// Whether a charge must be written anew.
-    pub(super) fn moves(self, charge: &Charge, before: Self, now: u64) -> bool {
-        match self {
-            Self::Window { .. } => false,
-            Self::Exact { period, .. } => {
-                let changed = !matches!(before, Self::Exact { period: old, .. } if old == period);
-                charge.at > now || changed
+    /// A charge as this rule sees it, whichever has written it.
+    pub(super) fn view(self, charge: &Charge, seen: &Seen) -> View {
+        let now = seen.now;
+        // As which it leaves, if that is not as which it counts.
+        let mut uncapped = 0;
+        let (at, moved) = match (self, seen.written_by) {
+            (Self::Window { .. }, Self::Window { period: old, .. }) => {
+                let old = Self::bucket(old);
+                let newest = seen.newest.map_or(0, |newest| newest / old * old);
+                if charge.leaves <= now.max(newest) {
+                    return View::gone();
+                }
+                if newest > now {
+                    (now, true)
+                } else if old == Self::bucket(self.period()) {
+                    (charge.at, false)
+                } else {
+                    let last = (charge.at / old + 1) * old - 1;
+                    uncapped = last;
+                    (last.min(now), false)
+                }
             }
-            Self::Fixed { period, .. } => charge.leaves != (now / period + 1) * period,
-            Self::Concurrent { .. } => charge.leaves > now + charge.lasts,
-            Self::Gcra { .. } => unreachable!("a bucket has no charges"),
-        }
-    }
-
-    /// Whether all charges count as of now: the clock is behind the newest bucket, or buckets have
-    /// another width.
-    pub(super) fn moves_everything(self, before: Self, now: u64, newest: Option<u64>) -> bool {
-        let (Self::Window { period, .. }, Self::Window { period: old, .. }) = (self, before) else {
-            return false;
+            (Self::Exact { period, .. }, Self::Exact { period: old, .. }) => {
+                if charge.at + period.min(old) <= now {
+                    return View::gone();
+                }
+                (charge.at.min(now), charge.at > now)
+            }
+            (Self::Fixed { period, .. }, _) => {
+                let moved = now / SECOND < seen.written_at / SECOND;
+                if !moved && seen.written_at < now / period * period {
+                    return View::gone();
+                }
+                (charge.at, moved)
+            }
+            _ => {
+                if charge.leaves <= now {
+                    return View::gone();
+                }
+                (charge.at, charge.leaves > now + charge.lasts)
+            }
         };
-        let (width, old) = (Self::bucket(period), Self::bucket(old));
-        width != old || newest.is_some_and(|newest| newest / width > now / width)
+        let mut counts = Charge { at, ..*charge };
+        let own = self.leaves(
+            &Charge {
+                at: at.max(uncapped),
+                ..*charge
+            },
+            now,
+        );
+        counts.leaves = match (self, seen.written_by) {
+            _ if moved && !matches!(self, Self::Exact { .. }) => own,
+            (Self::Exact { period, .. }, Self::Exact { period: old, .. }) => at + period.min(old),
+            _ => own.min(charge.leaves),
+        };
+        View {
+            moved,
+            counts: (counts.leaves > now).then_some(counts),
+        }
     }
 
-    /// The time from which it is told what has left: of a window not before its newest bucket.
-    pub(super) fn seen_at(self, now: u64, newest: Option<u64>) -> u64 {
+    fn period(self) -> u64 {
         match self {
-            Self::Window { period, .. } => {
-                let width = Self::bucket(period);
-                let newest = newest.map_or(0, |newest| newest / width * width);
-                now.max(newest)
-            }
-            _ => now,
+            Self::Window { period, .. }
+            | Self::Exact { period, .. }
+            | Self::Fixed { period, .. }
+            | Self::Gcra { period, .. } => period,
+            Self::Concurrent { lease, .. } => lease,
         }
     }
 

@@ -13,6 +13,7 @@ pub(super) struct Entry {
 /// A log, the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Log {
+    /// How long they count.
     period: u64,
     entries: Vec<Entry>,
 }
@@ -22,6 +23,8 @@ pub(super) struct Log {
 pub(super) struct Logged {
     limit: u64,
     period: u64,
+    /// How long the entries count: no longer than the rule lets them that they were written by.
+    lasts: u64,
     now_micros: u64,
     /// The oldest first.
     entries: Vec<Entry>,
@@ -34,11 +37,11 @@ impl Logged {
     /// counts is kept for as long.
     pub(super) fn new(rule: Exact, now_micros: u64, state: Option<&State>) -> Self {
         let period = rule.period_micros();
-        let (kept, kept_for) = match state {
-            Some(State::Exact(log)) => (log.entries.as_slice(), log.period),
+        let (kept, lasts) = match state {
+            Some(State::Exact(log)) => (log.entries.as_slice(), log.period.min(period)),
             _ => (&[][..], period),
         };
-        let counting = kept.iter().filter(|it| it.at_micros + period > now_micros);
+        let counting = kept.iter().filter(|it| it.at_micros + lasts > now_micros);
         let entries: Vec<_> = counting
             .clone()
             .map(|it| Entry {
@@ -49,17 +52,16 @@ impl Logged {
         Self {
             limit: rule.limit(),
             period,
+            lasts,
             now_micros,
             used: entries.iter().map(|entry| entry.cost).sum(),
-            has_moved: counting
-                .clone()
-                .any(|it| it.at_micros > now_micros || kept_for != period),
+            has_moved: counting.clone().any(|it| it.at_micros > now_micros),
             entries,
         }
     }
 
     fn leaves_in_micros(&self, entry: &Entry) -> u64 {
-        entry.at_micros + self.period - self.now_micros
+        entry.at_micros + self.lasts - self.now_micros
     }
 }
 
@@ -73,6 +75,7 @@ impl View for Logged {
     }
 
     fn charge(&mut self, cost: u64) {
+        self.lasts = self.period;
         let now = self.now_micros;
         match self.entries.last_mut().filter(|last| last.at_micros == now) {
             Some(last) => last.cost += cost,
@@ -95,7 +98,11 @@ impl View for Logged {
             entry.cost -= back;
             left -= back;
         }
-        left < cost
+        if left == cost {
+            return false;
+        }
+        self.lasts = self.period;
+        true
     }
 
     fn wait_micros(&self, cost: u64) -> u64 {
@@ -117,7 +124,7 @@ impl View for Logged {
     fn into_state(mut self: Box<Self>) -> State {
         self.entries.retain(|entry| entry.cost > 0);
         State::Exact(Log {
-            period: self.period,
+            period: self.lasts,
             entries: self.entries,
         })
     }

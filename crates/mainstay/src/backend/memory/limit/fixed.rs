@@ -9,6 +9,8 @@ const MICROS: u64 = 1_000_000;
 /// What was taken from one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Used {
+    /// In seconds since 1970, as the end.
+    written: u64,
     ends: u64,
     used: u64,
 }
@@ -20,12 +22,14 @@ pub(super) struct Current {
     now_micros: u64,
     /// In seconds since 1970, as its end.
     starts: u64,
-    kept: Used,
+    ends: u64,
+    used: u64,
+    /// When that counts no more.
+    leaves: u64,
     has_moved: bool,
 }
 
 impl Current {
-    /// After the clock stepped back, and under another calendar, what was taken counts in this window.
     pub(super) fn new(rule: &Fixed, now_micros: u64, state: Option<&State>) -> Result<Self> {
         let second = now_micros / MICROS;
         let [starts, ends, _] = rule.calendar().windows(second)?;
@@ -33,14 +37,22 @@ impl Current {
             limit: rule.limit(),
             now_micros,
             starts,
-            kept: Used { ends, used: 0 },
+            ends,
+            used: 0,
+            leaves: ends,
             has_moved: false,
         };
         if let Some(State::Fixed(kept)) = state
             && second < kept.ends
         {
-            current.kept.used = kept.used;
-            current.has_moved = kept.ends != ends;
+            current.has_moved = second < kept.written;
+            if current.has_moved {
+                current.used = kept.used;
+            } else if kept.written >= starts {
+                // Of another calendar, too: it was charged in this window, at least in part.
+                current.used = kept.used;
+                current.leaves = ends.min(kept.ends);
+            }
         }
         Ok(current)
     }
@@ -48,7 +60,7 @@ impl Current {
 
 impl View for Current {
     fn free(&self) -> u64 {
-        self.limit.saturating_sub(self.kept.used)
+        self.limit.saturating_sub(self.used)
     }
 
     fn has_moved(&self) -> bool {
@@ -56,29 +68,35 @@ impl View for Current {
     }
 
     fn charge(&mut self, cost: u64) {
-        self.kept.used += cost;
+        self.used += cost;
+        self.leaves = self.ends;
     }
 
     fn refund(&mut self, at_micros: u64, cost: u64) -> bool {
-        if at_micros < self.starts * MICROS || self.kept.used == 0 {
+        if at_micros < self.starts * MICROS || self.used == 0 {
             return false;
         }
-        self.kept.used = self.kept.used.saturating_sub(cost);
+        self.used = self.used.saturating_sub(cost);
+        self.leaves = self.ends;
         true
     }
 
     fn wait_micros(&self, _cost: u64) -> u64 {
-        self.kept.ends * MICROS - self.now_micros
+        self.leaves * MICROS - self.now_micros
     }
 
     fn reset_after_micros(&self) -> u64 {
-        match self.kept.used {
+        match self.used {
             0 => 0,
-            _ => self.kept.ends * MICROS - self.now_micros,
+            _ => self.leaves * MICROS - self.now_micros,
         }
     }
 
     fn into_state(self: Box<Self>) -> State {
-        State::Fixed(self.kept)
+        State::Fixed(Used {
+            written: self.now_micros / MICROS,
+            ends: self.leaves,
+            used: self.used,
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::view::{State, View};
 use crate::backend::Gcra;
 
-const NANOS: u64 = 1_000;
+const NANOS: u128 = 1_000;
 
 /// When the bucket will be full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,42 +11,43 @@ pub(super) struct Full {
     micros: u64,
     /// On top.
     nanos: u64,
+    /// Microseconds until then when it was written.
+    missing: u64,
 }
 
 /// A bucket at one instant.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    interval: u64,
-    ticks_per_micro: u64,
+    burst: u64,
+    interval: u128,
+    ticks_per_micro: u128,
     now_micros: u64,
     /// Ticks in which an empty bucket is full again.
-    size: u64,
-    /// Ticks until this one is.
-    debt: u64,
+    size: u128,
+    /// Ticks until this one is: more than that if it was made smaller.
+    debt: u128,
     has_moved: bool,
 }
 
 impl Bucket {
     pub(super) fn new(rule: Gcra, now_micros: u64, state: Option<&State>) -> Self {
-        let interval = rule.interval_ticks();
+        let (burst, interval) = (rule.burst(), u128::from(rule.interval_ticks()));
         let mut bucket = Self {
+            burst,
             interval,
-            ticks_per_micro: rule.ticks_per_micro(),
+            ticks_per_micro: rule.ticks_per_micro().into(),
             now_micros,
-            size: rule.burst() * interval,
+            size: u128::from(burst) * interval,
             debt: 0,
             has_moved: false,
         };
         if let Some(State::Gcra(full)) = state
             && let Some(left) = full.micros.checked_sub(now_micros)
         {
-            let nanos = (full.nanos * bucket.ticks_per_micro).div_ceil(NANOS);
-            let debt = left
-                .saturating_mul(bucket.ticks_per_micro)
-                .saturating_add(nanos);
-            // The clock stepped back, or the bucket was made smaller: it is empty.
-            bucket.has_moved = debt > bucket.size;
-            bucket.debt = debt.min(bucket.size);
+            bucket.has_moved = left > full.missing;
+            let left = u128::from(left.min(full.missing)) * bucket.ticks_per_micro;
+            let nanos = u128::from(full.nanos) * bucket.ticks_per_micro;
+            bucket.debt = left + nanos.div_ceil(NANOS);
         }
         bucket
     }
@@ -54,7 +55,7 @@ impl Bucket {
 
 impl View for Bucket {
     fn free(&self) -> u64 {
-        (self.size - self.debt) / self.interval
+        whole(self.size.saturating_sub(self.debt) / self.interval)
     }
 
     fn has_moved(&self) -> bool {
@@ -62,28 +63,36 @@ impl View for Bucket {
     }
 
     fn charge(&mut self, cost: u64) {
-        self.debt += cost * self.interval;
+        self.debt += u128::from(cost) * self.interval;
     }
 
     fn refund(&mut self, _at_micros: u64, cost: u64) -> bool {
         let before = self.debt;
-        self.debt = before.saturating_sub(cost.saturating_mul(self.interval));
+        self.debt = before.saturating_sub(u128::from(cost.min(self.burst)) * self.interval);
         self.debt < before
     }
 
     fn wait_micros(&self, cost: u64) -> u64 {
-        (self.debt + cost * self.interval - self.size).div_ceil(self.ticks_per_micro)
+        let owed = self.debt + u128::from(cost) * self.interval - self.size;
+        whole(owed.div_ceil(self.ticks_per_micro))
     }
 
     fn reset_after_micros(&self) -> u64 {
-        self.debt.div_ceil(self.ticks_per_micro)
+        whole(self.debt.div_ceil(self.ticks_per_micro))
     }
 
     fn into_state(self: Box<Self>) -> State {
         let rest = self.debt % self.ticks_per_micro;
+        let missing = whole(self.debt / self.ticks_per_micro);
         State::Gcra(Full {
-            micros: self.now_micros + self.debt / self.ticks_per_micro,
-            nanos: rest * (NANOS / self.ticks_per_micro),
+            missing,
+            micros: self.now_micros + missing,
+            nanos: whole(rest * (NANOS / self.ticks_per_micro)),
         })
     }
+}
+
+/// Of units, or of microseconds until a bucket is full, which are fewer than 2^53.
+fn whole(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

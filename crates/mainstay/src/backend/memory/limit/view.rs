@@ -13,12 +13,15 @@ pub(super) enum State {
 }
 
 /// A state as one rule sees it at one instant: pure, no clock and no map.
+///
+/// It may have been written by another rule of the algorithm. What it counts leaves when the one or the
+/// other rule lets it, whichever is earlier; only a charge, or what is given back, writes it by this one.
 pub(super) trait View: Send {
     /// What fits now.
     fn free(&self) -> u64;
 
-    /// Whether the state was moved to now, and so has to be kept anew even if nothing is charged:
-    /// otherwise it would count as of now at every look, and never leave.
+    /// Whether the clock has stepped back: what was counted then counts as of now, and is kept so even if
+    /// nothing is charged. Otherwise it would count as of now at every look, and never leave.
     fn has_moved(&self) -> bool;
 
     /// Counts a cost that fits.

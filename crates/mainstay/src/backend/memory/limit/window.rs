@@ -31,14 +31,15 @@ pub(super) struct Counted {
     current: u64,
     history: History,
     used: u64,
+    /// What counts of another width: how much leaves when, in their order.
+    leaving: Option<Vec<(u64, u64)>>,
     has_moved: bool,
 }
 
 impl Counted {
     /// Looks at a history at `now_micros` since 1970.
     ///
-    /// After the clock stepped back, and under another bucket width (the policy was changed), all
-    /// that still counts does so as of now.
+    /// After the clock stepped back, all that still counts does so as of now.
     pub(super) fn new(window: Window, now_micros: u64, state: Option<&State>) -> Self {
         let bucket_micros = window.bucket_micros();
         let current = now_micros / bucket_micros;
@@ -52,6 +53,7 @@ impl Counted {
                 counts: Vec::new(),
             },
             used: 0,
+            leaving: None,
             has_moved: false,
         };
         if let Some(State::Window(history)) = state {
@@ -68,9 +70,13 @@ impl Counted {
             .max(history.oldest);
         let gone = usize::try_from(oldest - history.oldest).unwrap_or(usize::MAX);
         let alive = history.counts.iter().skip(gone).copied();
+        let (theirs, width) = (history.bucket_micros, self.history.bucket_micros);
+        self.has_moved = history.newest() * theirs > self.now_micros;
+        if theirs != width && !self.has_moved {
+            self.convert(oldest, theirs, alive);
+            return;
+        }
         self.used = alive.clone().sum();
-        self.has_moved =
-            history.bucket_micros != self.history.bucket_micros || history.newest() > self.current;
         if self.has_moved {
             self.history.counts = vec![self.used];
         } else if self.used > 0 {
@@ -79,11 +85,43 @@ impl Counted {
         }
     }
 
+    /// Counts buckets of another width, from the oldest on, as of their last instant, or of now.
+    fn convert(&mut self, oldest: u64, theirs: u64, counts: impl Iterator<Item = u64>) {
+        let width = self.history.bucket_micros;
+        let mut leaving = Vec::new();
+        for (bucket, count) in (oldest..).zip(counts).filter(|(_, count)| *count > 0) {
+            let last = (bucket + 1) * theirs - 1;
+            let at = self.now_micros.min(last) / width;
+            if at + Window::BUCKETS < self.current {
+                continue;
+            }
+            if self.used == 0 {
+                self.history.oldest = at;
+            }
+            let index = usize::try_from(at - self.history.oldest).unwrap_or(usize::MAX);
+            self.history.counts.resize(index + 1, 0);
+            if let Some(counted) = self.history.counts.last_mut() {
+                *counted += count;
+            }
+            self.used += count;
+            leaving.push((
+                count,
+                leaves(bucket, theirs).min(leaves(last / width, width)),
+            ));
+        }
+        self.leaving = Some(leaving);
+    }
+
     /// Until the bucket at this index no longer counts.
     fn leaves_in_micros(&self, index: usize) -> u64 {
         let bucket = self.history.oldest + index as u64;
-        (bucket + Window::BUCKETS + 1) * self.history.bucket_micros - self.now_micros
+        leaves(bucket, self.history.bucket_micros) - self.now_micros
     }
+}
+
+/// When a bucket counts no more.
+fn leaves(bucket: u64, width: u64) -> u64 {
+    (bucket + Window::BUCKETS + 1) * width
 }
 
 impl View for Counted {
@@ -96,6 +134,7 @@ impl View for Counted {
     }
 
     fn charge(&mut self, cost: u64) {
+        self.leaving = None;
         let index = usize::try_from(self.current - self.history.oldest).unwrap_or(usize::MAX);
         let counts = &mut self.history.counts;
         counts.resize(index + 1, 0);
@@ -112,6 +151,7 @@ impl View for Counted {
         let Some(count) = count.filter(|count| **count > 0) else {
             return false;
         };
+        self.leaving = None;
         *count = count.saturating_sub(cost);
         let counted = self.history.counts.iter().rposition(|count| *count > 0);
         let counts = counted.map_or(0, |last| last + 1);
@@ -121,6 +161,12 @@ impl View for Counted {
 
     fn wait_micros(&self, cost: u64) -> u64 {
         let mut used = self.used;
+        for (count, at) in self.leaving.iter().flatten() {
+            used -= count;
+            if used <= self.limit && cost <= self.limit - used {
+                return at - self.now_micros;
+            }
+        }
         for (index, count) in self.history.counts.iter().enumerate() {
             used -= count;
             if used <= self.limit && cost <= self.limit - used {
@@ -131,6 +177,10 @@ impl View for Counted {
     }
 
     fn reset_after_micros(&self) -> u64 {
+        if let Some(leaving) = &self.leaving {
+            let last = leaving.last();
+            return last.map_or(0, |(_, at)| at - self.now_micros);
+        }
         let newest = self.history.counts.iter().rposition(|count| *count > 0);
         newest.map_or(0, |index| self.leaves_in_micros(index))
     }

@@ -1,13 +1,17 @@
 -- What every script of rate limits starts with: the server's time, and how a state is kept.
 -- An algorithm is a table of functions over a demand `d`, whose `key`, `limit`, `cost`, `a`, `b`, `c` and
 -- `id` come from ARGV:
---   read(d)       sets d.free, the units that fit now, and d.moved if the state must be kept anew though
---                 nothing is charged; true if the demand cannot be decided at this time
+--   read(d)       sets d.free, the units that fit now, and d.moved if the clock has stepped back: what was
+--                 counted then counts as of now, and is kept so though nothing is charged; true if the
+--                 demand cannot be decided at this time
 --   charge(d)     takes the cost
 --   refund(d, at) gives the cost back that was taken then; whether something changed
 --   wait(d)       microseconds until a cost fits that is not above the limit
 --   reset(d)      microseconds until nothing counts any more, 0 if nothing does
 --   state(d)      what is kept until then
+-- A state may have been written by another rule of the algorithm. What it counts leaves when the one or the
+-- other rule lets it, whichever is earlier; only a charge, or what is given back, writes it by the rule of
+-- the demand.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local algorithms = {}

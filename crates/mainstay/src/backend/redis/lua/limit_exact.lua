@@ -6,11 +6,11 @@ algorithms.exact = {
   read = function(d)
     local state = unpacked(d.key, 'e') or {}
     local times, costs, used, at = {}, {}, 0, 0
+    d.lasts = math.min(d.a, state[2] or d.a)
     for i = 3, #state, 2 do
       at = at + state[i]
-      if at + d.a > now then
-        -- After the clock stepped back it counts as of now; under another period it is kept for as long.
-        d.moved = d.moved or at > now or state[2] ~= d.a
+      if at + d.lasts > now then
+        d.moved = d.moved or at > now
         times[#times + 1], costs[#costs + 1] = math.min(at, now), state[i + 1]
         used = used + state[i + 1]
       end
@@ -19,6 +19,7 @@ algorithms.exact = {
     d.free = math.max(d.limit - used, 0)
   end,
   charge = function(d)
+    d.lasts = d.a
     local last = #d.times
     if d.times[last] == now then
       d.costs[last] = d.costs[last] + d.cost
@@ -35,27 +36,31 @@ algorithms.exact = {
         d.costs[i], left = d.costs[i] - back, left - back
       end
     end
-    return left < d.cost
+    if left == d.cost then
+      return false
+    end
+    d.lasts = d.a
+    return true
   end,
   wait = function(d)
     local used = d.used
     for i, cost in ipairs(d.costs) do
       used = used - cost
       if d.cost <= d.limit - used then
-        return d.times[i] + d.a - now
+        return d.times[i] + d.lasts - now
       end
     end
   end,
   reset = function(d)
     for i = #d.times, 1, -1 do
       if d.costs[i] > 0 then
-        return d.times[i] + d.a - now
+        return d.times[i] + d.lasts - now
       end
     end
     return 0
   end,
   state = function(d)
-    local state, last = {'e', d.a}, 0
+    local state, last = {'e', d.lasts}, 0
     for i, at in ipairs(d.times) do
       if d.costs[i] > 0 then
         state[#state + 1], state[#state + 2], last = at - last, d.costs[i], at

@@ -3,36 +3,70 @@
 -- STATE {'w', bucket width, oldest bucket, its count, the next one's, ..}
 -- ARGV a: bucket width in microseconds
 local BUCKETS = 60
+local function window_leaves(bucket, width)
+  return (bucket + BUCKETS + 1) * width
+end
+
+-- What still counts of buckets of another width, from state[first] on. A bucket counts as of its last
+-- instant, or of now.
+local function window_converted(d, state, first, current)
+  local theirs, width = state[2], d.a
+  local counts, used = {'w', width, current}, 0
+  d.leaving = {}
+  for i = first, #state do
+    local count, bucket = state[i], state[3] + i - 4
+    local last = (bucket + 1) * theirs - 1
+    local at = math.floor(math.min(last, now) / width)
+    if count > 0 and at + BUCKETS >= current then
+      if used == 0 then
+        counts[3] = at
+      end
+      local index = at - counts[3] + 4
+      for gap = #counts + 1, index do
+        counts[gap] = 0
+      end
+      counts[index] = counts[index] + count
+      used = used + count
+      local ends = math.min(window_leaves(bucket, theirs), window_leaves(math.floor(last / width), width))
+      d.leaving[#d.leaving + 1] = {count, ends}
+    end
+  end
+  return counts, used
+end
+
 algorithms.window = {
   read = function(d)
     local width = d.a
     local current = math.floor(now / width)
     local state, used = unpacked(d.key, 'w'), 0
     if state then
-      -- After the clock stepped back, and under another width (the policy was changed), all that still
-      -- counts does so as of now. That is kept even if nothing is charged: otherwise it would count
-      -- as of now at every look, and never leave.
+      local theirs = state[2]
       local newest = state[3] + #state - 4
-      local gone = math.max(math.floor(now / state[2]), newest) - BUCKETS - state[3]
-      for i = 4 + math.max(gone, 0), #state do
-        used = used + state[i]
-      end
-      if state[2] ~= width or newest > current then
-        d.moved, state = true, {'w', width, current, used}
-      elseif used == 0 then
-        state = nil
-      elseif gone > 0 then
-        local rest = {'w', width, state[3] + gone}
+      local gone = math.max(math.max(math.floor(now / theirs), newest) - BUCKETS - state[3], 0)
+      if newest * theirs <= now and theirs ~= width then
+        state, used = window_converted(d, state, 4 + gone, current)
+      else
         for i = 4 + gone, #state do
-          rest[#rest + 1] = state[i]
+          used = used + state[i]
         end
-        state = rest
+        if newest * theirs > now then
+          d.moved, state = true, {'w', width, current, used}
+        elseif used == 0 then
+          state = nil
+        elseif gone > 0 then
+          local rest = {'w', width, state[3] + gone}
+          for i = 4 + gone, #state do
+            rest[#rest + 1] = state[i]
+          end
+          state = rest
+        end
       end
     end
     d.current, d.counts, d.used = current, state or {'w', width, current}, used
     d.free = math.max(d.limit - used, 0)
   end,
   charge = function(d)
+    d.leaving = nil
     local at = d.current - d.counts[3] + 4
     for i = #d.counts + 1, at do
       d.counts[i] = 0
@@ -45,6 +79,7 @@ algorithms.window = {
     if counted == 0 then
       return false
     end
+    d.leaving = nil
     d.counts[index] = math.max(counted - d.cost, 0)
     while d.counts[#d.counts] == 0 and #d.counts > 3 do
       d.counts[#d.counts] = nil
@@ -53,17 +88,27 @@ algorithms.window = {
   end,
   wait = function(d)
     local used = d.used
+    for _, left in ipairs(d.leaving or {}) do
+      used = used - left[1]
+      if d.cost <= d.limit - used then
+        return left[2] - now
+      end
+    end
     for i = 4, #d.counts do
       used = used - d.counts[i]
       if d.cost <= d.limit - used then
-        return (d.counts[3] + i - 4 + BUCKETS + 1) * d.a - now
+        return window_leaves(d.counts[3] + i - 4, d.a) - now
       end
     end
   end,
   reset = function(d)
+    if d.leaving then
+      local last = d.leaving[#d.leaving]
+      return last and last[2] - now or 0
+    end
     for i = #d.counts, 4, -1 do
       if d.counts[i] > 0 then
-        return (d.counts[3] + i - 4 + BUCKETS + 1) * d.a - now
+        return window_leaves(d.counts[3] + i - 4, d.a) - now
       end
     end
     return 0

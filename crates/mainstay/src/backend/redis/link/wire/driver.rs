@@ -36,8 +36,10 @@ pub(super) struct Driver<S> {
     shared: Arc<Shared>,
     on_push: PushHandler,
     unsent: Vec<u8>,
-    /// How much of it has been sent.
+    /// How much of it the stream has taken.
     sent: usize,
+    /// Whether the stream has passed on all that it has taken: TLS keeps some of it back.
+    is_flushed: bool,
     waiters: VecDeque<Waiter>,
     arrived: BytesMut,
     decoder: Decoder,
@@ -53,6 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             on_push,
             unsent: Vec::new(),
             sent: 0,
+            is_flushed: true,
             waiters: VecDeque::new(),
             arrived: BytesMut::new(),
             decoder: Decoder::default(),
@@ -87,8 +90,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 if self.collect() {
                     continue;
                 }
-                return Pin::new(&mut self.stream).poll_flush(cx);
+                ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+                self.is_flushed = true;
+                return Poll::Ready(Ok(()));
             }
+            self.is_flushed = false;
             match ready!(Pin::new(&mut self.stream).poll_write(cx, left))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 sent => self.sent += sent,
@@ -162,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn is_sending(&self) -> bool {
-        self.sent < self.unsent.len()
+        self.sent < self.unsent.len() || !self.is_flushed
     }
 
     /// Callers that are ready come before this task runs again.
