@@ -214,6 +214,9 @@ pub async fn a_call_with_a_token_is_charged_once(subject: &Subject) {
     assert_eq!(first.remaining(), 3);
     assert_eq!(send("order-17").await.unwrap(), first);
     assert_eq!(send("order-18").await.unwrap().remaining(), 1);
+    // Of another cost it is another call.
+    let other = limiter.call(WHO).once("order-17").check().await.unwrap();
+    assert_eq!((other.cost(), other.remaining()), (1, 0));
     // A denial is not kept.
     assert!(!send("order-19").await.unwrap().is_allowed());
     assert!(limiter.reset(WHO).await.unwrap());

@@ -23,7 +23,7 @@
 //!
 //! # Metrics
 //! `mainstay_limit_decisions_total{policy, decision}`: `decision` is `allowed`, for each policy of the
-//! limiter, or `denied`, for those that deny.
+//! limiter, or `denied`, for those that deny. `mainstay_limit_permits_lost_total{policy}`.
 //!
 //! # Spans
 //! `limit.check` with `policy`, `cost` and `outcome`: `allowed`, `denied` or `error`.

@@ -31,7 +31,8 @@ pub enum WhenDown {
     Open,
     /// Everything is denied.
     Closed,
-    /// Each of so many processes allows its share of the limit, by its own memory.
+    /// Each of so many processes allows its share of the limit, by its own memory. What the store has
+    /// admitted just before is not known there: around the beginning up to twice the limit gets through.
     Local(NonZeroU32),
 }
 
@@ -140,6 +141,9 @@ impl Outage {
         let at = self.clock.unix();
         let takes = match self.when_down {
             WhenDown::Local(_) => {
+                let asks_in = lock(&self.breaker).asks_at.since(now);
+                let costs = demands.iter().map(|it| (it.cost, it.rule.limit()));
+                let costs: Vec<_> = costs.collect();
                 let both = demands.iter().zip(&self.shares);
                 let demands: Vec<_> = both
                     .map(|(demand, share)| Demand {
@@ -147,7 +151,16 @@ impl Outage {
                         ..demand.clone()
                     })
                     .collect();
-                self.local.take(&demands, charge).await?
+                let takes = self.local.take(&demands, charge).await?;
+                let both = takes.into_iter().zip(&costs);
+                both.map(|(take, (cost, limit))| Take {
+                    // More than a share may fit when the store is back.
+                    retry_after: take
+                        .retry_after
+                        .or((!take.admitted && cost <= limit).then_some(asks_in)),
+                    ..take
+                })
+                .collect()
             }
             when_down => {
                 let wait = lock(&self.breaker).asks_at.since(now);
@@ -181,6 +194,10 @@ fn shares(when_down: WhenDown, policies: &[Policy]) -> Result<Vec<Policy>> {
     }
 }
 
+/// A server that has no memory left, say, refuses what it is sent.
 fn is_outage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown)
+    matches!(
+        error.kind(),
+        ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::Refused
+    )
 }

@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use metrics::counter;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Decision;
 use super::limiter::Shared;
-use crate::backend::{Charge, Demand, Rule};
+use crate::backend::{Charge, Demand, Rule, Take};
+use crate::clock::Moment;
 use crate::error::Result;
 
 /// Whether a call was let in.
@@ -40,7 +42,16 @@ struct Out {
     /// Of the policies that give permits.
     demands: Vec<Demand>,
     lease: Duration,
-    is_lost: AtomicBool,
+    tenure: watch::Sender<Tenure>,
+}
+
+/// What is known of a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tenure {
+    /// Surely out until then.
+    Until(Moment),
+    /// The store has said that it is not, or it was given back.
+    Ended,
 }
 
 impl Permit {
@@ -49,11 +60,12 @@ impl Permit {
         let demands = demands
             .iter()
             .filter(|it| matches!(it.rule, Rule::Concurrent(_)));
+        let ends = limiter.clock.now().after(lease);
         let out = Out {
             demands: demands.cloned().collect(),
             limiter,
             lease,
-            is_lost: AtomicBool::new(false),
+            tenure: watch::Sender::new(Tenure::Until(ends)),
         };
         Self {
             out: Arc::new(out),
@@ -71,7 +83,7 @@ impl Permit {
 
     /// Is not out.
     pub(super) fn forget(self) {
-        self.out.is_lost.store(true, Ordering::Release);
+        self.out.tenure.send_replace(Tenure::Ended);
     }
 
     /// What was decided when it was given.
@@ -79,9 +91,27 @@ impl Permit {
         self.decision.as_ref().expect("invariant: it was entered")
     }
 
-    /// Whether the store has said that it ended: it was not renewed in time, or reset.
+    /// Whether another may be in: the permit could not be renewed for as long as its lease, or the store
+    /// has said that it ended.
     pub fn is_lost(&self) -> bool {
-        self.out.is_lost.load(Ordering::Acquire)
+        match *self.out.tenure.borrow() {
+            Tenure::Until(ends) => self.out.limiter.clock.now() >= ends,
+            Tenure::Ended => true,
+        }
+    }
+
+    /// Completes when it [is lost](Self::is_lost). Cancel safe.
+    pub async fn lost(&self) {
+        let mut tenure = self.out.tenure.subscribe();
+        loop {
+            let Tenure::Until(ends) = *tenure.borrow_and_update() else {
+                return;
+            };
+            tokio::select! {
+                _ = tenure.changed() => {}
+                () = self.out.limiter.clock.sleep_until(ends) => return,
+            }
+        }
     }
 
     /// Gives it back; whether it was still out.
@@ -94,7 +124,7 @@ impl Permit {
     pub async fn leave(mut self) -> Result<bool> {
         self.stop();
         let left = self.out.give_back().await?;
-        self.out.is_lost.store(true, Ordering::Release);
+        self.out.tenure.send_replace(Tenure::Ended);
         Ok(left)
     }
 
@@ -120,6 +150,14 @@ impl Out {
             Err(_elapsed) => tracing::warn!("permit not given back in time: its lease will end"),
         }
     }
+
+    fn count_loss(&self, why: &'static str) {
+        tracing::warn!(why, "permit lost: others may be in");
+        let given = self.limiter.policies.iter().zip(&self.limiter.labels);
+        for (_, label) in given.filter(|(policy, _)| policy.is_concurrent()) {
+            counter!("mainstay_limit_permits_lost_total", "policy" => label.clone()).increment(1);
+        }
+    }
 }
 
 /// Until the permit is lost, or given back.
@@ -128,17 +166,35 @@ async fn renew(out: Arc<Out>) {
     let third = out.lease / 3;
     let mut pause = third;
     loop {
-        clock.sleep_until(clock.now().after(pause)).await;
-        match out.limiter.store.take(&out.demands, Charge::Yes).await {
-            Ok(takes) if takes.iter().all(|take| take.admitted) => pause = third,
-            Ok(_) => {
-                out.is_lost.store(true, Ordering::Release);
-                tracing::warn!("permit lost: it was not renewed in time, and others are in");
+        let Tenure::Until(ends) = *out.tenure.borrow() else {
+            return;
+        };
+        clock.sleep_until(clock.now().after(pause).min(ends)).await;
+        let sent = clock.now();
+        let renewal = async {
+            tokio::select! {
+                answer = out.limiter.store.take(&out.demands, Charge::Renew) => Some(answer),
+                () = clock.sleep_until(ends) => None,
+            }
+        };
+        match renewal.await {
+            Some(Ok(takes)) if takes.iter().all(|take: &Take| take.admitted) => {
+                out.tenure
+                    .send_replace(Tenure::Until(sent.after(out.lease)));
+                pause = third;
+            }
+            Some(Ok(_)) => {
+                out.tenure.send_replace(Tenure::Ended);
+                out.count_loss("the store has ended it");
                 return;
             }
-            Err(error) => {
-                tracing::warn!(%error, "permit not renewed: trying again");
+            Some(Err(error)) => {
+                tracing::debug!(%error, "permit not renewed: trying again");
                 pause = third / 10;
+            }
+            None => {
+                out.count_loss("it could not be renewed in time");
+                return;
             }
         }
     }
@@ -147,7 +203,7 @@ async fn renew(out: Arc<Out>) {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.stop();
-        if self.is_lost() {
+        if *self.out.tenure.borrow() == Tenure::Ended {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {

@@ -178,7 +178,7 @@ impl Policy {
         let name = self.name.as_str();
         let of = |units: u64| units / u64::from(nodes.get());
         let (limit, period) = (of(self.limit), self.period);
-        if limit == 0 {
+        if of(self.capacity()).min(limit) == 0 {
             return Err(Error::invalid(format!(
                 "policy {self} cannot be shared by {nodes} nodes: it has less than a unit for each"
             )));
@@ -186,7 +186,7 @@ impl Policy {
         match &self.rule {
             Rule::Window(_) => Self::window(name, limit, period),
             Rule::Exact(_) => Self::exact(name, limit, period),
-            Rule::Gcra(rule) => Self::gcra(name, limit, period, of(rule.burst()).max(1)),
+            Rule::Gcra(rule) => Self::gcra(name, limit, period, of(rule.burst())),
             Rule::Fixed(rule) => {
                 let calendar = rule.calendar();
                 Self::fixed(name, limit, calendar.unit(), calendar.zone())

@@ -5,6 +5,7 @@ mod edges;
 mod headers;
 mod model;
 mod outage;
+mod permits;
 mod prepaid;
 mod together;
 mod volume;

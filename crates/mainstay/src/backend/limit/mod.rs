@@ -18,6 +18,7 @@ use crate::key::StoreKey;
 /// - All demands of one call are decided in one atomic step: all are charged, or none. On a Cluster
 ///   that holds for keys of one slot. Others are looked at first; then they are charged one slot after
 ///   the other, and if one has been used up meanwhile the others get back what they were charged.
+///   That is brought to its end even if the caller stops waiting.
 /// - A denied call changes nothing.
 /// - What a rule admits at most is said at each kind of [`Rule`].
 /// - `retry_after` is exact: the same call would be denied 1 ms earlier and admitted then, if nobody
@@ -51,6 +52,9 @@ pub enum Charge<'a> {
     Yes,
     /// Once, however often it is asked for with this key within a time.
     Once(&'a StoreKey, Duration),
+    /// Nothing is taken: the leases of permits that are out begin anew, each by itself. Those that are not
+    /// out are not admitted.
+    Renew,
 }
 
 /// One limit that a call must fit in.

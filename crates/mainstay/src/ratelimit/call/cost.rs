@@ -16,6 +16,13 @@ impl Cost {
         }
     }
 
+    pub(super) fn is_zero(&self) -> bool {
+        match self {
+            Self::Same(cost) => *cost == Some(0),
+            Self::Each(costs) => costs.contains(&Some(0)),
+        }
+    }
+
     pub(super) fn of_each(&self, policies: usize) -> impl Iterator<Item = Option<u64>> {
         (0..policies).map(|index| self.of(index))
     }

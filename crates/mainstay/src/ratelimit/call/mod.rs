@@ -9,7 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use metrics::counter;
+use sha2::{Digest, Sha256};
 use tracing::{Instrument, Span, debug_span, field};
 
 use self::cost::Cost;
@@ -92,9 +95,11 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Makes it safe to repeat: whoever calls again with this token within 10 minutes after it was
-    /// allowed is answered as the first time, and charged once. Such a call is sent again by itself when
-    /// its reply is lost.
+    /// Makes it safe to repeat: whoever makes the same call again with this token within 10 minutes after
+    /// it was allowed is answered as the first time, and charged once. A call of other policies,
+    /// subjects or costs is another call. Such a call is sent again by itself when its reply is lost.
+    ///
+    /// Whoever chooses the token can repeat the call for free: take one that clients do not choose.
     pub fn once(self, token: &(impl AsKey + ?Sized)) -> Self {
         let token = token.key_text().map(|text| Some(text.into_owned()));
         Self { token, ..self }
@@ -169,7 +174,7 @@ impl<'a> Call<'a> {
         let token = token
             .as_ref()
             .zip(first)
-            .map(|(token, key)| key.below(&format!("!{token}")));
+            .map(|(token, key)| key.below(&format!("!{token}!{}", digest(demands))));
         let charge = token
             .as_ref()
             .map_or(Charge::Yes, |key| Charge::Once(key, ANSWER_KEPT));
@@ -249,6 +254,22 @@ fn both(ours: Result<Vec<StoreKey>>, theirs: Result<Vec<StoreKey>>) -> Result<Ve
     }
     keys.extend(theirs);
     Ok(keys)
+}
+
+/// What tells a call from another of the same token.
+fn digest(demands: &[Demand]) -> String {
+    let mut hash = Sha256::new();
+    for demand in demands {
+        hash.update(demand.key.as_str());
+        hash.update([0]);
+        hash.update(demand.cost.to_be_bytes());
+    }
+    let digest = hash.finalize();
+    URL_SAFE_NO_PAD.encode(
+        digest
+            .first_chunk::<12>()
+            .expect("invariant: it has 32 bytes"),
+    )
 }
 
 fn most_units(demands: &[Demand]) -> u64 {

@@ -16,8 +16,8 @@ impl Call<'_> {
     /// Takes a permit of each policy of [concurrent](crate::ratelimit::Policy::concurrent) calls, and charges the
     /// others, if all fit.
     ///
-    /// Cancel safe: what a dropped call has taken is given back in the background, or ends with its
-    /// lease.
+    /// Cancel safe for the permits: those that a dropped call has taken are given back in the background,
+    /// or end with their lease. What it has charged to other policies stays charged.
     ///
     /// ```
     /// use std::time::Duration;
@@ -38,7 +38,7 @@ impl Call<'_> {
     /// ```
     ///
     /// # Errors
-    /// As [`check`](Self::check); [`Invalid`](crate::ErrorKind::Invalid), too, when no policy gives permits
+    /// As [`check`](Self::check); [`Invalid`](crate::ErrorKind::Invalid), too, when no policy gives permits, for a cost of 0
     /// and with a token.
     pub async fn enter(self) -> Result<Entry> {
         let lease = self.permit_lease()?;
@@ -92,8 +92,8 @@ impl Call<'_> {
         }))
     }
 
-    /// Begins the lease of a permit anew; how long it is surely out, or `None` when it has ended and
-    /// others are in. One that has ended is taken again if there is room.
+    /// Begins the lease of a permit anew; how long it is surely out, or `None` when it has ended: what it
+    /// was for must stop, others may be in.
     ///
     /// Cancel safe: it is harmless to repeat.
     ///
@@ -105,7 +105,7 @@ impl Call<'_> {
         let lease = self.permit_lease()?;
         let permits = self.permits(token)?;
         let sent = self.limiter.clock.now();
-        let takes = self.limiter.store.take(&permits, Charge::Yes).await?;
+        let takes = self.limiter.store.take(&permits, Charge::Renew).await?;
         let is_out = takes.iter().all(|take| take.admitted);
         Ok(is_out.then(|| self.left_of(lease, sent)))
     }
@@ -127,6 +127,9 @@ impl Call<'_> {
     fn permit_lease(&self) -> Result<Duration> {
         if !matches!(self.token, Ok(None)) {
             return Err(Error::invalid("a call that enters has no token"));
+        }
+        if self.cost.is_zero() {
+            return Err(Error::invalid("a permit of cost 0 would be none"));
         }
         self.limiter
             .shortest_lease()

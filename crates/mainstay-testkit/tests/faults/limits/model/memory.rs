@@ -101,10 +101,12 @@ impl Memory {
 
     async fn call(&mut self, cost: u64, charges: bool, id: u32) -> Decision {
         let call = self.limiter.call(WHO).cost(cost);
-        if !charges {
+        let is_concurrent = self.limiter.policies().iter().any(Policy::is_concurrent);
+        // Nobody enters for nothing.
+        if !charges || is_concurrent && cost == 0 {
             return call.peek().await.unwrap();
         }
-        let decision = if self.limiter.policies().iter().any(Policy::is_concurrent) {
+        let decision = if is_concurrent {
             match call.enter().await.unwrap() {
                 Entry::Entered(permit) => {
                     let decision = permit.decision().clone();

@@ -21,12 +21,20 @@ pub(super) struct Out {
     now_micros: u64,
     own: Option<Permit>,
     others: Vec<Permit>,
+    /// Whether only a permit that is out is let in.
+    renews: bool,
     has_moved: bool,
 }
 
 impl Out {
     /// After the clock stepped back a permit lasts no longer than from now.
-    pub(super) fn new(rule: Concurrent, id: &str, now_micros: u64, state: Option<&State>) -> Self {
+    pub(super) fn new(
+        rule: Concurrent,
+        id: &str,
+        renews: bool,
+        now_micros: u64,
+        state: Option<&State>,
+    ) -> Self {
         let kept = match state {
             Some(State::Concurrent(kept)) => kept.as_slice(),
             _ => &[],
@@ -38,6 +46,7 @@ impl Out {
             now_micros,
             own: None,
             others: Vec::new(),
+            renews,
             has_moved: false,
         };
         for permit in kept.iter().filter(|it| it.ends_micros > now_micros) {
@@ -63,6 +72,9 @@ impl Out {
 
 impl View for Out {
     fn free(&self) -> u64 {
+        if self.renews && self.own.is_none() {
+            return 0;
+        }
         self.limit.saturating_sub(self.used())
     }
 

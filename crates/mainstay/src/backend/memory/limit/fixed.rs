@@ -8,7 +8,7 @@ const MICROS: u64 = 1_000_000;
 
 /// What was taken from one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Used {
+pub(super) struct Taken {
     /// In seconds since 1970, as the end.
     written: u64,
     ends: u64,
@@ -93,7 +93,7 @@ impl View for Current {
     }
 
     fn into_state(self: Box<Self>) -> State {
-        State::Fixed(Used {
+        State::Fixed(Taken {
             written: self.now_micros / MICROS,
             ends: self.leaves,
             used: self.used,

@@ -52,11 +52,12 @@ impl Kept {
         &mut self,
         now_micros: u64,
         demands: &'a [Demand],
+        charge: Charge<'_>,
     ) -> Result<Vec<(&'a Demand, Box<dyn View>)>> {
         let at = Duration::from_micros(now_micros);
         let look = |demand: &'a Demand| {
             let entry = self.states.get(at, &demand.key);
-            let view = view(demand, now_micros, entry.map(|entry| &entry.value))?;
+            let view = view(demand, charge, now_micros, entry.map(|entry| &entry.value))?;
             Ok((demand, view))
         };
         demands.iter().map(look).collect()
@@ -84,8 +85,9 @@ impl LimitStore for MemoryLimits {
         {
             return Ok(answered.value.clone());
         }
-        let views = kept.look(now_micros, demands)?;
+        let views = kept.look(now_micros, demands, charge)?;
         let all_admitted = views.iter().all(|(it, view)| it.cost <= view.free());
+        let renews = charge == Charge::Renew;
         let charges = all_admitted && charge != Charge::No;
         let mut takes = Vec::with_capacity(demands.len());
         for (demand, mut view) in views {
@@ -93,7 +95,7 @@ impl LimitStore for MemoryLimits {
             let fits_never = demand.cost > demand.rule.limit();
             let retry_after = (!admitted && !fits_never).then(|| view.wait_micros(demand.cost));
             let mut remaining = view.free();
-            let is_charged = charges && demand.cost > 0;
+            let is_charged = (charges || renews && admitted) && demand.cost > 0;
             if is_charged {
                 view.charge(demand.cost);
                 remaining -= demand.cost;
@@ -120,7 +122,7 @@ impl LimitStore for MemoryLimits {
         let mut kept = lock(&self.kept);
         let now_micros = self.now_micros();
         let mut refunded = 0;
-        for (demand, mut view) in kept.look(now_micros, demands)? {
+        for (demand, mut view) in kept.look(now_micros, demands, Charge::No)? {
             let is_refunded = view.refund(whole_micros(at), demand.cost);
             refunded += u64::from(is_refunded);
             if is_refunded || view.has_moved() {
@@ -141,7 +143,12 @@ impl LimitStore for MemoryLimits {
 }
 
 /// The state of a key as a demand sees it at an instant.
-fn view(demand: &Demand, now_micros: u64, state: Option<&State>) -> Result<Box<dyn View>> {
+fn view(
+    demand: &Demand,
+    charge: Charge<'_>,
+    now_micros: u64,
+    state: Option<&State>,
+) -> Result<Box<dyn View>> {
     Ok(match &demand.rule {
         Rule::Window(rule) => Box::new(window::Counted::new(*rule, now_micros, state)),
         Rule::Gcra(rule) => Box::new(gcra::Bucket::new(*rule, now_micros, state)),
@@ -149,7 +156,10 @@ fn view(demand: &Demand, now_micros: u64, state: Option<&State>) -> Result<Box<d
         Rule::Exact(rule) => Box::new(exact::Logged::new(*rule, now_micros, state)),
         Rule::Concurrent(rule) => {
             let permit = demand.permit.as_deref().unwrap_or_default();
-            Box::new(concurrent::Out::new(*rule, permit, now_micros, state))
+            let renews = charge == Charge::Renew;
+            Box::new(concurrent::Out::new(
+                *rule, permit, renews, now_micros, state,
+            ))
         }
     })
 }

@@ -7,7 +7,7 @@ use super::{concurrent, exact, fixed, gcra, window};
 pub(super) enum State {
     Window(window::History),
     Gcra(gcra::Full),
-    Fixed(fixed::Used),
+    Fixed(fixed::Taken),
     Exact(exact::Log),
     Concurrent(Vec<concurrent::Permit>),
 }

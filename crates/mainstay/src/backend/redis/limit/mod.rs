@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::Value;
 
 use self::scripts::LimitScripts;
@@ -25,7 +25,10 @@ use crate::key::StoreKey;
 const WINDOWS_TRIED: usize = 3;
 
 #[derive(Debug)]
-pub(super) struct RedisLimits {
+pub(super) struct RedisLimits(Arc<Scripted>);
+
+#[derive(Debug)]
+struct Scripted {
     commander: Arc<Commander>,
     clock: Arc<dyn Clock>,
     /// How many seconds the server's clock is ahead of ours, as was seen last.
@@ -44,13 +47,15 @@ struct Call<'a> {
 
 impl RedisLimits {
     pub(super) fn new(commander: Arc<Commander>, clock: Arc<dyn Clock>) -> Self {
-        Self {
+        Self(Arc::new(Scripted {
             commander,
             clock,
             ahead: AtomicI64::new(0),
-        }
+        }))
     }
+}
 
+impl Scripted {
     /// Demands whose keys one script may be given, in their order: were it another each time, calls
     /// could deny each other what neither gets.
     fn by_slot(&self, demands: &[Demand]) -> Vec<Vec<usize>> {
@@ -69,6 +74,7 @@ impl RedisLimits {
                 let token = (key, time.as_millis().to_string());
                 ("1", Some(token), Effect::Idempotent)
             }
+            Charge::Renew => ("2", None, Effect::Idempotent),
         };
         let call = Call {
             script: &LimitScripts::of(demands).take,
@@ -136,44 +142,56 @@ impl RedisLimits {
     /// later one has been used up meanwhile, or does not answer.
     async fn take_apart(
         &self,
-        demands: &[Demand],
-        slots: &[Vec<usize>],
+        parts: &[Vec<Demand>],
         charge: Charge<'_>,
-    ) -> Result<Vec<Take>> {
-        let parts: Vec<Vec<Demand>> = slots.iter().map(|slot| chosen(demands, slot)).collect();
+    ) -> Result<Vec<Vec<Take>>> {
         let looks = parts
             .iter()
             .map(|part| self.take_together(part, Charge::No));
         let mut takes = try_join_all(looks).await?;
         if charge == Charge::No || !takes.iter().flatten().all(|take| take.admitted) {
-            return Ok(in_order(slots, takes));
+            return Ok(takes);
         }
-        let mut refused = None;
-        let mut charged = 0;
-        for (part, answers) in parts.iter().zip(&mut takes) {
+        let mut charged = Vec::new();
+        let mut outcome = Ok(());
+        for (part, seen) in parts.iter().zip(&mut takes) {
             match self.take_together(part, Charge::Yes).await {
-                Ok(answer) => {
-                    *answers = answer;
-                    if !answers.iter().all(|take| take.admitted) {
-                        refused = Some(Ok(()));
-                    }
+                Ok(answer) if answer.iter().all(|take| take.admitted) => {
+                    charged.push((part, std::mem::replace(seen, answer)));
+                    continue;
                 }
-                Err(error) => refused = Some(Err(error)),
+                Ok(answer) => *seen = answer,
+                Err(error) => outcome = Err(error),
             }
-            if refused.is_some() {
-                break;
+            self.give_back(&charged, &takes).await;
+            let before = charged.into_iter().map(|(_, seen)| seen);
+            for (answers, before) in takes.iter_mut().zip(before) {
+                *answers = before;
             }
-            charged += 1;
+            return outcome.map(|()| takes);
         }
-        let Some(refused) = refused else {
-            return Ok(in_order(slots, takes));
-        };
-        for (part, answers) in parts.iter().zip(&mut takes).take(charged) {
+        Ok(takes)
+    }
+
+    /// As far as the store answers.
+    async fn give_back(&self, charged: &[(&Vec<Demand>, Vec<Take>)], takes: &[Vec<Take>]) {
+        let refunds = charged.iter().zip(takes).map(|((part, _), answers)| {
             let at = answers.first().map_or(Duration::ZERO, |take| take.at);
-            self.refund_together(part, at).await?;
-            *answers = self.take_together(part, Charge::No).await?;
+            self.refund_together(part, at)
+        });
+        for refund in join_all(refunds).await {
+            if let Err(error) = refund {
+                tracing::warn!(%error, "a denied call is charged in part: it could not be given back");
+            }
         }
-        refused.map(|()| in_order(slots, takes))
+    }
+
+    /// Each by itself: what one node does not answer is no reason to end the permits of another.
+    async fn renew_apart(&self, parts: &[Vec<Demand>]) -> Result<Vec<Vec<Take>>> {
+        let renewals = parts
+            .iter()
+            .map(|part| self.take_together(part, Charge::Renew));
+        join_all(renewals).await.into_iter().collect()
     }
 }
 
@@ -182,32 +200,48 @@ impl LimitStore for RedisLimits {
     async fn take(&self, demands: &[Demand], charge: Charge<'_>) -> Result<Vec<Take>> {
         let slots = match demands {
             [] | [_] => Vec::new(),
-            several => self.by_slot(several),
+            several => self.0.by_slot(several),
         };
-        match (slots.len(), charge) {
-            (0 | 1, _) => self.take_together(demands, charge).await,
+        let parts =
+            || -> Vec<Vec<Demand>> { slots.iter().map(|slot| chosen(demands, slot)).collect() };
+        let takes = match (slots.len(), charge) {
+            (0 | 1, _) => return self.0.take_together(demands, charge).await,
+            (_, Charge::No) => self.0.take_apart(&parts(), charge).await,
+            (_, Charge::Yes) => {
+                let (this, parts) = (Arc::clone(&self.0), parts());
+                // What is charged in part is given back though the caller has gone.
+                let taking = async move { this.take_apart(&parts, Charge::Yes).await };
+                tokio::spawn(taking).await.unwrap_or_else(|ended| {
+                    let why = "the call ended before it was decided";
+                    Err(Error::with_source(ErrorKind::Unknown, why, ended))
+                })
+            }
             (_, Charge::Once(..)) => Err(Error::invalid(
                 "a call with a token must be of one subject on a Cluster",
             )),
-            _ => self.take_apart(demands, &slots, charge).await,
-        }
+            (_, Charge::Renew) => self.0.renew_apart(&parts()).await,
+        };
+        Ok(in_order(&slots, takes?))
     }
 
     async fn refund(&self, demands: &[Demand], at: Duration) -> Result<u64> {
-        let slots = self.by_slot(demands);
-        let parts: Vec<Vec<Demand>> = slots.iter().map(|slot| chosen(demands, slot)).collect();
-        let refunds = parts.iter().map(|part| self.refund_together(part, at));
-        Ok(try_join_all(refunds).await?.into_iter().sum())
+        let parts = self.0.by_slot(demands);
+        let parts: Vec<Vec<Demand>> = parts.iter().map(|slot| chosen(demands, slot)).collect();
+        let refunds = parts.iter().map(|part| self.0.refund_together(part, at));
+        let refunds = join_all(refunds).await;
+        let counts: Result<Vec<u64>> = refunds.into_iter().collect();
+        Ok(counts?.iter().sum())
     }
 
     async fn reset(&self, keys: &[StoreKey]) -> Result<u64> {
         let resets = keys.iter().map(|key| async move {
             let words = ["DEL", key.as_str()].map(str::as_bytes);
             let effect = Effect::Idempotent;
-            let removed = self.commander.run(key.as_str(), &words, effect).await?;
+            let removed = self.0.commander.run(key.as_str(), &words, effect).await?;
             reply::count(&removed)
         });
-        Ok(try_join_all(resets).await?.into_iter().sum())
+        let resets: Result<Vec<u64>> = join_all(resets).await.into_iter().collect();
+        Ok(resets?.iter().sum())
     }
 }
 

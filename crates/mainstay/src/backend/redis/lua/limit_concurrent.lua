@@ -41,6 +41,7 @@ algorithms.concurrent = {
         return permit.ends - now
       end
     end
+    return 0
   end,
   reset = function(d)
     local last = d.own and d.own.ends or now

@@ -1,7 +1,7 @@
 -- Decides on several limits at once: charges all of them, or none.
 -- After limit_clock.lua and the algorithms that are asked for.
 -- KEYS[i] state of limit i; one key more: what a call that is safe to repeat was answered
--- ARGV[1] '1' to charge, '0' to look; then six words for each limit: algorithm, limit, a, b, c, cost
+-- ARGV[1] '1' to charge, '0' to look, '2' to renew permits that are out, each by itself; then six words for each limit: algorithm, limit, a, b, c, cost
 -- ARGV[last] milliseconds that the answer to a call that is safe to repeat is kept, if there is that key
 -- RETURNS {server time in microseconds, then for each limit: 1 admitted or 0, remaining,
 --          microseconds until the cost fits (0 now, -1 never), microseconds until nothing counts}
@@ -18,6 +18,9 @@ for i = 1, limits do
   if d.algorithm.read(d) then
     return {now}
   end
+  if ARGV[1] == '2' and not d.own then
+    d.free = 0
+  end
   d.admitted = d.cost <= d.free
   all_admitted = all_admitted and d.admitted
   demands[i] = d
@@ -28,7 +31,7 @@ for _, d in ipairs(demands) do
   if not d.admitted then
     retry = d.cost > d.limit and -1 or d.algorithm.wait(d)
   end
-  local charged = all_admitted and ARGV[1] == '1' and d.cost > 0
+  local charged = d.cost > 0 and (all_admitted and ARGV[1] == '1' or d.admitted and ARGV[1] == '2')
   if charged then
     d.algorithm.charge(d)
     remaining = remaining - d.cost
