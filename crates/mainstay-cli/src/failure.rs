@@ -15,6 +15,14 @@ pub(crate) enum Failure {
     /// The server does not start.
     #[error(transparent)]
     Serve(#[from] mainstay_server::ServeError),
+    /// The configuration file is not what it must be.
+    #[error("{path} cannot be used")]
+    Config {
+        /// Which one.
+        path: String,
+        /// Where, and what is allowed.
+        source: Box<toml::de::Error>,
+    },
     /// The command line asks for what cannot be; says what to do.
     #[error("{0}")]
     Usage(String),

@@ -3,6 +3,7 @@
 mod arguments;
 mod child;
 mod command;
+mod config_file;
 mod failure;
 mod logging;
 mod output;

@@ -1,16 +1,15 @@
 //! What every request sees.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay::Mainstay;
-use mainstay::ratelimit::Limiter;
 use mainstay::session::Sessions;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::caches::Caches;
+use crate::limits::LimitTables;
 use crate::{Config, ServeError};
 
 /// Shared by all requests; cheap to clone.
@@ -21,7 +20,7 @@ pub(crate) struct Parts {
     pub(crate) stay: Mainstay,
     pub(crate) caches: Caches,
     pub(crate) sessions: Sessions<Value>,
-    pub(crate) limiters: BTreeMap<String, Limiter>,
+    pub(crate) limits: LimitTables,
     pub(crate) config: Config,
     /// Whether `Host` and `Origin` are checked.
     pub(crate) loopback: bool,
@@ -46,17 +45,13 @@ impl App {
             .absolute(config.session_absolute)
             .build()
             .map_err(ServeError::Sessions)?;
-        let limiters = config
-            .policies
-            .iter()
-            .map(|policy| (policy.name().to_string(), stay.limiter(policy.clone())))
-            .collect();
+        let limits = LimitTables::new(stay.clone(), config.limits.clone())?;
         let caches = Caches::new(stay.clone(), config.near_cache_bytes);
         Ok(Self(Arc::new(Parts {
             stay,
             caches,
             sessions,
-            limiters,
+            limits,
             config,
             loopback,
             closing: CancellationToken::new(),

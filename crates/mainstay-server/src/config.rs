@@ -1,13 +1,10 @@
 //! What an operator can set.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use mainstay::ratelimit::Policy;
-
-use crate::{ApiKeyHash, ServeError};
+use crate::{ApiKeyHash, Limits, ServeError};
 
 /// The server's settings; the default needs no change on a developer's machine.
 #[derive(Debug, Clone)]
@@ -15,8 +12,8 @@ use crate::{ApiKeyHash, ServeError};
 pub struct Config {
     /// Where to listen, for the program that binds: 127.0.0.1:7878.
     pub listen: SocketAddr,
-    /// The rate limits that `/v1/limits/{policy}:check` knows: none.
-    pub policies: Vec<Policy>,
+    /// The rate limits that `/v1/limits/{policy}:check` and Envoy can ask: none.
+    pub limits: Limits,
     /// Who may call, by the header `X-Api-Key`; with none everybody may, on loopback only.
     pub api_keys: Vec<ApiKeyHash>,
     /// Names besides `localhost` and loopback addresses that `Host` and `Origin` may carry while
@@ -44,7 +41,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7878)),
-            policies: Vec::new(),
+            limits: Limits::default(),
             api_keys: Vec::new(),
             allowed_hosts: Vec::new(),
             max_body_bytes: 1 << 20,
@@ -75,20 +72,6 @@ impl Config {
                 "allowed host {host:?} is not a host name: write it without scheme and port"
             )));
         }
-        let mut names = BTreeSet::new();
-        for policy in &self.policies {
-            let name = policy.name().to_string();
-            if !name.is_ascii() {
-                return Err(ServeError::Config(format!(
-                    "policy {name:?} cannot be named in a header: use ASCII letters"
-                )));
-            }
-            if !names.insert(name.clone()) {
-                return Err(ServeError::Config(format!(
-                    "policy {name:?} is configured twice"
-                )));
-            }
-        }
         Ok(())
     }
 }
@@ -111,16 +94,6 @@ mod tests {
     #[test]
     fn the_default_is_valid() {
         assert_eq!(message(|_| ()), None);
-    }
-
-    #[test]
-    fn a_policy_configured_twice_is_named() {
-        let twice = message(|config| {
-            for text in ["api=1/1s", "api=2/1s"] {
-                config.policies.push(text.parse().unwrap());
-            }
-        });
-        assert_eq!(twice.as_deref(), Some("policy \"api\" is configured twice"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub enum ServeError {
     /// The library refused a part of the configuration.
     #[error("the configured session times are not valid")]
     Sessions(#[source] mainstay::Error),
+    /// The library refused one of the limits.
+    #[error("a configured limit cannot be decided as it is said")]
+    Limits(#[source] mainstay::Error),
     /// The listener has no address.
     #[error("the listener has no local address")]
     Listener(#[source] std::io::Error),

@@ -5,13 +5,15 @@
 //!
 //! ```
 //! use mainstay::Mainstay;
-//! use mainstay_server::{Config, run};
+//! use mainstay_server::{Config, LimitConfig, Limits, run};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let mut limits = LimitConfig::default();
+//! limits.policies.push("api=100/1m".parse()?);
 //! let mut config = Config::default();
-//! config.policies.push("api=100/1m".parse()?);
+//! config.limits = Limits::new(limits)?;
 //!
 //! let stop = std::future::ready(()); // in a program: a signal
 //! run(listener, Mainstay::memory(), config, stop).await?;
@@ -27,6 +29,7 @@ mod config;
 mod connection;
 mod error;
 mod extract;
+mod limits;
 mod metrics;
 mod middleware;
 mod problem;
@@ -37,4 +40,5 @@ pub use api_key::{ApiKeyHash, InvalidApiKeyHash};
 pub use bind::check_bind;
 pub use config::Config;
 pub use error::ServeError;
+pub use limits::{EnvoyRule, LimitConfig, Limits};
 pub use serve::run;

@@ -9,6 +9,8 @@ const SECONDS: [f64; 12] = [
 ];
 
 pub(crate) const REQUESTS: &str = "mainstay_http_requests_total";
+/// By whether a rule fitted them.
+pub(crate) const DESCRIPTORS: &str = "mainstay_envoy_descriptors_total";
 pub(crate) const DURATION: &str = "mainstay_http_request_duration_seconds";
 
 /// The recorder of this process, installed at the first call.
@@ -26,6 +28,10 @@ pub(crate) fn handle() -> &'static PrometheusHandle {
             tracing::warn!("another metrics recorder is installed: /metrics stays empty");
         }
         metrics::describe_counter!(REQUESTS, "Requests answered, by route and status");
+        metrics::describe_counter!(
+            DESCRIPTORS,
+            "Descriptors that Envoy asked about, by whether a rule fitted"
+        );
         metrics::describe_histogram!(DURATION, "Time until the answer began, by route and status");
         handle
     })

@@ -10,11 +10,13 @@ use std::time::Duration;
 use clap::Args;
 use mainstay::ratelimit::Policy;
 use mainstay::{ErrorKind, Mainstay};
-use mainstay_server::{ApiKeyHash, Config, check_bind};
+use mainstay_server::{ApiKeyHash, Config, LimitConfig, Limits, check_bind};
+use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::arguments::Global;
+use crate::config_file::ConfigFile;
 use crate::failure::Failure;
 use crate::logging::LogFormat;
 use crate::quantity::{bytes, bytes_or_none, duration};
@@ -23,12 +25,25 @@ use crate::signals::{self, Signals};
 /// How long the start waits for the backend before it goes on without.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The limit of a server that is told none.
+const DEFAULT_LIMIT: &str = "api=100/1m";
+
 const EXAMPLES: &str = "\
 Examples:
   mainstay serve
   mainstay serve --url redis://127.0.0.1:6379 --limit api=100/1m --limit mail=10/1h
   printf %s \"${KEY:?}\" | sha256sum | cut -d' ' -f1 > keys.txt
   mainstay serve --listen 0.0.0.0:7878 --api-key-file keys.txt
+  mainstay serve --config mainstay.toml, which may say
+
+    limits_when_down = \"open\"         # or fail, closed, local/N for N servers
+    [limits]
+    api = \"100/1m\"
+    login = \"5/1m:exact\"
+    [[envoy]]                         # which descriptors Envoy asks about, the first that fits
+    domain = \"edge\"
+    descriptor = [\"path=/login\", \"remote_address\"]
+    limits = [\"login\"]
 
 Without keys the server listens on this machine's loopback addresses only. Clients send a key in
 the header X-Api-Key. SIGINT and SIGTERM end it once the requests in flight are answered; a second
@@ -41,14 +56,13 @@ pub(crate) struct Serve {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:7878", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// A rate limit that clients can ask by its name (repeatable)
-    #[arg(
-        long = "limit",
-        value_name = "NAME=COUNT/PERIOD",
-        default_value = "api=100/1m",
-        value_parser = policy
-    )]
+    /// A rate limit that clients can ask by its name (repeatable) [default: api=100/1m, unless there is a
+    /// configuration file]
+    #[arg(long = "limit", value_name = "NAME=COUNT/PERIOD", value_parser = policy)]
     limits: Vec<Policy>,
+    /// File with limits, and with rules for Envoy; SIGHUP reads it again
+    #[arg(long, value_name = "PATH", env = "MAINSTAY_CONFIG")]
+    config: Option<PathBuf>,
     /// File with one SHA-256 of an API key a line, as 64 hex digits; # starts a comment
     #[arg(long, value_name = "PATH", env = "MAINSTAY_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
@@ -75,7 +89,11 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self, global: &Global) -> Result<ExitCode, Failure> {
         let mut signals = Signals::listen()?;
+        if self.config.is_some() {
+            signals = signals.with_hangup()?;
+        }
         let config = self.config()?;
+        let limits = config.limits.clone();
         check_bind(self.listen, &config)?;
         let stay = open(global).await?;
         let listener = TcpListener::bind(self.listen).await.map_err(|source| {
@@ -97,23 +115,50 @@ impl Serve {
             let _ = stopped.await;
         };
         let mut server = std::pin::pin!(mainstay_server::run(listener, stay, config, shutdown));
-        tokio::select! {
-            ended = &mut server => return Ok(ended.map(|()| ExitCode::SUCCESS)?),
-            signal = signals.next() => {
-                tracing::info!(signal = signal.as_raw(), "draining");
-                drop(stop);
+        let mut stop = Some(stop);
+        loop {
+            tokio::select! {
+                ended = &mut server => return Ok(ended.map(|()| ExitCode::SUCCESS)?),
+                signal = signals.next() => match signal {
+                    Signal::HUP => self.reload(&limits),
+                    signal if stop.take().is_some() => {
+                        tracing::info!(signal = signal.as_raw(), "draining");
+                    }
+                    signal => return Ok(signals::exit_code(signal.as_raw())),
+                },
             }
         }
-        tokio::select! {
-            ended = server => Ok(ended.map(|()| ExitCode::SUCCESS)?),
-            signal = signals.next() => Ok(signals::exit_code(signal.as_raw())),
+    }
+
+    /// Reads the limits again; those of before stay if they cannot be used.
+    fn reload(&self, limits: &Limits) {
+        let replaced = self
+            .limits()
+            .and_then(|config| Ok((config.policies.len(), limits.replace(config)?)));
+        match replaced {
+            Ok((policies, ())) => tracing::info!(policies, "limits read again"),
+            Err(failure) => tracing::error!(
+                error = failure.report(),
+                "limits cannot be read again: those of before stay"
+            ),
+        }
+    }
+
+    /// Of the configuration file and the flags.
+    fn limits(&self) -> Result<LimitConfig, Failure> {
+        match &self.config {
+            Some(path) => ConfigFile::read(path)?.limits(&self.limits),
+            None if self.limits.is_empty() => {
+                ConfigFile::default().limits(&[DEFAULT_LIMIT.parse()?])
+            }
+            None => ConfigFile::default().limits(&self.limits),
         }
     }
 
     fn config(&self) -> Result<Config, Failure> {
         let mut config = Config::default();
         config.listen = self.listen;
-        config.policies.clone_from(&self.limits);
+        config.limits = Limits::new(self.limits()?)?;
         config.api_keys = match &self.api_key_file {
             Some(path) => read_keys(path)?,
             None => Vec::new(),

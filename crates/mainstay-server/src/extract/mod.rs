@@ -2,12 +2,14 @@
 
 mod body;
 mod duration;
+mod each;
 mod json;
 mod path;
 mod query;
 
 pub(crate) use body::read;
 pub(crate) use duration::duration;
+pub(crate) use each::OneOrEach;
 pub(crate) use json::{JsonBody, content_type, parse};
 pub(crate) use path::{segment, verb};
 pub(crate) use query::Query;

@@ -7,45 +7,38 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use mainstay::http::limit::headers;
-use mainstay::ratelimit::{Call, Decision, Limiter, Quota, RetryAfter};
+use mainstay::ratelimit::{Call, Decision, Limiter, PermitAttempt, Quota, RetryAfter};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::no_verb;
 use crate::app::App;
-use crate::extract::{JsonBody, Query, verb};
+use crate::extract::{JsonBody, OneOrEach, Query, verb};
+use crate::limits::LimitTable;
 use crate::middleware::RouteLabel;
-use crate::problem::{Problem, millis_up};
+use crate::problem::{Problem, millis, millis_up};
 
 /// Policies that one call is decided by at most.
 const MOST: usize = 16;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/limits/{policies_and_verb}", post(ask))
+    Router::new()
+        .route("/v1/limits", get(list))
+        .route("/v1/limits/{policies_and_verb}", post(ask))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ask {
-    subject: Subject,
-    cost: Option<u64>,
-    /// Makes a check safe to repeat.
+    subject: OneOrEach<String>,
+    cost: Option<OneOrEach<u64>>,
+    /// Makes a check safe to repeat; of a permit, its name.
     token: Option<String>,
     /// Of the check that a refund is of.
-    decided_at_us: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "subject must be a string, or one for each policy"
-)]
-enum Subject {
-    One(String),
-    Each(Vec<String>),
+    decided_at_us: Option<OneOrEach<u64>>,
 }
 
 #[derive(Clone, Copy)]
@@ -54,27 +47,44 @@ enum Verb {
     Peek,
     Reset,
     Refund,
+    Enter,
+    Renew,
+    Leave,
 }
 
+const VERBS: &str = ":check, :peek, :reset, :refund, :enter, :renew, :leave";
+
 impl Verb {
-    const ALL: [(&'static str, Self, RouteLabel); 4] = [
-        (
-            "check",
-            Self::Check,
-            RouteLabel("/v1/limits/{policies}:check"),
-        ),
-        ("peek", Self::Peek, RouteLabel("/v1/limits/{policies}:peek")),
-        (
-            "reset",
-            Self::Reset,
-            RouteLabel("/v1/limits/{policies}:reset"),
-        ),
-        (
-            "refund",
-            Self::Refund,
-            RouteLabel("/v1/limits/{policies}:refund"),
-        ),
-    ];
+    fn named(word: &str) -> Option<(Self, RouteLabel)> {
+        let (verb, label) = match word {
+            "check" => (Self::Check, "/v1/limits/{policies}:check"),
+            "peek" => (Self::Peek, "/v1/limits/{policies}:peek"),
+            "reset" => (Self::Reset, "/v1/limits/{policies}:reset"),
+            "refund" => (Self::Refund, "/v1/limits/{policies}:refund"),
+            "enter" => (Self::Enter, "/v1/limits/{policies}:enter"),
+            "renew" => (Self::Renew, "/v1/limits/{policies}:renew"),
+            "leave" => (Self::Leave, "/v1/limits/{policies}:leave"),
+            _ => return None,
+        };
+        Some((verb, RouteLabel(label)))
+    }
+}
+
+/// `GET /v1/limits`: the policies, as they are configured.
+async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Problem> {
+    Query::of(&uri, &[])?;
+    let table = app.limits.current();
+    let policies = table.limiters().flat_map(|(_, limiter)| limiter.policies());
+    let described = policies.map(|policy| {
+        json!({
+            "name": policy.name().as_str(),
+            "policy": policy.to_string(),
+            "limit": policy.limit(),
+            "capacity": policy.capacity(),
+            "period_ms": millis_up(policy.period()),
+        })
+    });
+    Ok(Json(json!({ "policies": described.collect::<Vec<_>>() })))
 }
 
 async fn ask(
@@ -84,12 +94,9 @@ async fn ask(
 ) -> Result<Response, Problem> {
     Query::of(&uri, &[])?;
     let asked = verb(&uri, 2)?;
-    let known = |(name, verb): (String, &str)| {
-        let known = Verb::ALL.into_iter().find(|(word, ..)| *word == verb);
-        known.map(|(_, verb, label)| (name, verb, label))
-    };
-    let Some((names, verb, label)) = asked.and_then(known) else {
-        return Err(no_verb(":check, :peek, :reset, :refund"));
+    let known = asked.and_then(|(names, word)| Some((names, Verb::named(word)?)));
+    let Some((names, (verb, label))) = known else {
+        return Err(no_verb(VERBS));
     };
     let mut response = match answer(&app, &names, verb, body).await {
         Ok(response) => response,
@@ -105,38 +112,60 @@ async fn answer(
     verb: Verb,
     body: Result<JsonBody<Ask>, Problem>,
 ) -> Result<Response, Problem> {
-    let limiter = limiter(app, names)?;
+    let table = app.limits.current();
+    let limiters = limiters(&table, names)?;
     let JsonBody(ask) = body?;
-    let mut call = match &ask.subject {
-        Subject::One(subject) => limiter.call(subject),
-        Subject::Each(subjects) => limiter.call_each(subjects),
+    let call = call(&limiters, &ask)?;
+    let token = || {
+        ask.token.as_deref().ok_or_else(|| {
+            Problem::invalid("\"token\" is missing: the one that :enter has answered")
+        })
     };
-    if let Some(cost) = ask.cost {
-        call = call.cost(cost);
-    }
     match verb {
         Verb::Check => {
-            if let Some(token) = &ask.token {
-                call = call.once(token.as_str());
-            }
-            Ok(decided(&limiter, &call.check().await?))
+            let call = match &ask.token {
+                Some(token) => call.once(token.as_str()),
+                None => call,
+            };
+            Ok(decided(&limiters, &call.check().await?, Map::new()))
         }
-        Verb::Peek => Ok(decided(&limiter, &call.peek().await?)),
+        Verb::Peek => Ok(decided(&limiters, &call.peek().await?, Map::new())),
         Verb::Reset => Ok(Json(json!({ "reset": call.reset().await? })).into_response()),
-        Verb::Refund => refund(call, ask.decided_at_us).await,
+        Verb::Refund => refund(call, &ask, limiters.len()).await,
+        Verb::Enter => match call.lease().await? {
+            PermitAttempt::Leased(lease) => {
+                let mut fields = Map::new();
+                fields.insert("token".to_owned(), lease.token.into());
+                fields.insert("expires_in_ms".to_owned(), millis(lease.expires_in).into());
+                Ok(decided(&limiters, &lease.decision, fields))
+            }
+            PermitAttempt::Denied(decision) => Ok(decided(&limiters, &decision, Map::new())),
+        },
+        Verb::Renew => {
+            let left = call.renew(token()?).await?.ok_or_else(not_out)?;
+            Ok(Json(json!({ "expires_in_ms": millis(left) })).into_response())
+        }
+        Verb::Leave => {
+            let was_out = call.leave(token()?).await?;
+            was_out
+                .then(|| StatusCode::NO_CONTENT.into_response())
+                .ok_or_else(not_out)
+        }
     }
 }
 
-async fn refund(call: Call<'_>, decided_at_us: Option<u64>) -> Result<Response, Problem> {
-    let decided_at = decided_at_us.map(Duration::from_micros).ok_or_else(|| {
+async fn refund(call: Call<'_>, ask: &Ask, policies: usize) -> Result<Response, Problem> {
+    let decided_at = ask.decided_at_us.as_ref().ok_or_else(|| {
         Problem::invalid("a refund needs decided_at_us, which the check has answered")
     })?;
-    let refunded = call.refund_of(decided_at).await?;
+    let times = decided_at.each(policies, "decided_at_us")?.into_iter();
+    let times: Vec<_> = times.map(|micros| Duration::from_micros(*micros)).collect();
+    let refunded = call.refund_of_each(&times).await?;
     Ok(Json(json!({ "refunded": refunded })).into_response())
 }
 
-/// A limiter for all policies that are named.
-fn limiter(app: &App, names: &str) -> Result<Limiter, Problem> {
+/// The limiters of all policies that are named.
+fn limiters<'a>(table: &'a LimitTable, names: &str) -> Result<Vec<&'a Limiter>, Problem> {
     let names: Vec<_> = names.split(',').collect();
     if names.len() > MOST {
         return Err(Problem::invalid(format!(
@@ -144,23 +173,38 @@ fn limiter(app: &App, names: &str) -> Result<Limiter, Problem> {
             names.len()
         )));
     }
-    let mut limiters = names
-        .iter()
-        .map(|name| app.limiters.get(*name).ok_or_else(|| unknown(app)));
-    let first = limiters.next().ok_or_else(|| unknown(app))??;
-    limiters.try_fold(first.clone(), |all, limiter| {
-        let policies = limiter?.policies().iter();
-        let all = policies
-            .cloned()
-            .try_fold(all, |all, policy| all.and(policy));
-        Ok(all?)
-    })
+    let limiters = names.iter().map(|name| table.limiter(name));
+    limiters
+        .collect::<Option<_>>()
+        .ok_or_else(|| unknown(table))
+}
+
+fn call<'a>(limiters: &[&'a Limiter], ask: &Ask) -> Result<Call<'a>, Problem> {
+    let subjects = ask.subject.each(limiters.len(), "subject")?;
+    let costs = match &ask.cost {
+        Some(cost) => cost.each(limiters.len(), "cost")?,
+        None => vec![&1; limiters.len()],
+    };
+    let asked = limiters.iter().zip(subjects).zip(costs);
+    let calls = asked.map(|((limiter, subject), cost)| limiter.call(subject).cost(*cost));
+    let call = calls.reduce(Call::and);
+    Ok(call.expect("invariant: a policy was named"))
+}
+
+fn not_out() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "permit_not_out",
+        "The permit has ended",
+        "it was given back, or not renewed in time: stop what it was for, and enter again",
+    )
 }
 
 /// What was decided, with the header fields that say so.
-fn decided(limiter: &Limiter, decision: &Decision) -> Response {
+fn decided(limiters: &[&Limiter], decision: &Decision, more: Map<String, Value>) -> Response {
     let quota = decision.tightest();
     let mut fields = described(quota);
+    fields.extend(more);
     fields.insert("allowed".to_owned(), decision.is_allowed().into());
     fields.insert(
         "decided_at_us".to_owned(),
@@ -170,6 +214,7 @@ fn decided(limiter: &Limiter, decision: &Decision) -> Response {
         let quotas = decision.quotas().iter().map(|quota| {
             let mut fields = described(quota);
             fields.insert("policy".to_owned(), quota.policy.as_str().into());
+            fields.insert("decided_at_us".to_owned(), micros(quota.decided_at).into());
             Value::from(fields)
         });
         fields.insert("quotas".to_owned(), quotas.collect());
@@ -191,7 +236,9 @@ fn decided(limiter: &Limiter, decision: &Decision) -> Response {
             problem.into_response()
         }
     };
-    headers::set(response.headers_mut(), limiter.policies(), decision, None);
+    let policies = limiters.iter().flat_map(|limiter| limiter.policies());
+    let policies: Vec<_> = policies.cloned().collect();
+    headers::set(response.headers_mut(), &policies, decision, None);
     response
 }
 
@@ -235,8 +282,8 @@ fn denied(retry_after: RetryAfter) -> Problem {
     }
 }
 
-fn unknown(app: &App) -> Problem {
-    let known: Vec<&str> = app.limiters.keys().map(String::as_str).collect();
+fn unknown(table: &LimitTable) -> Problem {
+    let known: Vec<&str> = table.limiters().map(|(name, _)| name).collect();
     let detail = if known.is_empty() {
         "no policy is configured".to_owned()
     } else {

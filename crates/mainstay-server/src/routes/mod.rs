@@ -1,6 +1,7 @@
 //! The routes: one file an area.
 
 mod cache;
+mod envoy;
 mod events;
 mod index;
 mod limits;
@@ -15,7 +16,7 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 
 use crate::app::App;
-use crate::middleware::{check_api_key, check_host, limit_time, observe};
+use crate::middleware::{check_api_key, check_host, limit_time, observe, translate_for_grpc};
 use crate::problem::Problem;
 
 pub(crate) fn router(app: &App) -> Router {
@@ -28,6 +29,7 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(events::routes())
         .merge(stream::routes())
         .merge(limits::routes())
+        .merge(envoy::routes(app))
         .layer(from_fn_with_state(app.clone(), limit_time));
     Router::new()
         .merge(timed)
@@ -36,6 +38,7 @@ pub(crate) fn router(app: &App) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), check_api_key))
         .layer(from_fn_with_state(app.clone(), check_host))
+        .layer(from_fn(translate_for_grpc))
         .layer(from_fn(observe))
         .with_state(app.clone())
 }

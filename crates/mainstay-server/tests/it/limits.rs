@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, header, problem};
+use crate::server::{Server, header, policies, problem};
 
 async fn limited() -> (Server, mainstay::clock::ManualClock) {
-    Server::on_a_clock(|config| config.policies.push("api=3/1m".parse().unwrap())).await
+    Server::on_a_clock(|config| config.limits = policies(&["api=3/1m"])).await
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn what_is_no_check_is_refused() {
         let document = problem(refused, 404, "no_such_route").await;
         assert_eq!(
             document["detail"],
-            "write one of :check, :peek, :reset, :refund after the name"
+            "write one of :check, :peek, :reset, :refund, :enter, :renew, :leave after the name"
         );
     }
 }
@@ -111,10 +111,7 @@ async fn what_is_no_check_is_refused() {
 #[tokio::test]
 async fn several_policies_are_decided_on_in_one_step() {
     let (server, _clock) = Server::on_a_clock(|config| {
-        let policies = ["api=3/1m", "day=5/day:fixed", "burst=9/1s:gcra,burst=2"];
-        config
-            .policies
-            .extend(policies.map(|text| text.parse().unwrap()));
+        config.limits = policies(&["api=3/1m", "day=5/day:fixed", "burst=9/1s:gcra,burst=2"]);
     })
     .await;
     let body = json!({"subject": "ip:1", "cost": 2, "token": "order-17"});
@@ -181,5 +178,97 @@ async fn what_was_taken_is_given_back_or_forgotten() {
             .as_str()
             .unwrap()
             .contains("decided_at_us")
+    );
+}
+
+#[tokio::test]
+async fn a_permit_is_kept_by_its_token_until_it_is_left() {
+    let (server, clock) = Server::on_a_clock(|config| {
+        config.limits = policies(&["export=1/30s:concurrent", "day=2/day:fixed"]);
+    })
+    .await;
+    let subjects = json!({"subject": ["user:7", "all"]});
+    let entered = server.post("/v1/limits/export,day:enter", &subjects).await;
+    assert_eq!(entered.status(), 200);
+    let entered: Value = entered.json().await.unwrap();
+    let token = &entered["token"];
+    assert_eq!(entered["expires_in_ms"], 30_000);
+    assert_eq!(entered["quotas"][1]["remaining"], 1);
+    let denied = server.post("/v1/limits/export,day:enter", &subjects).await;
+    let document = problem(denied, 429, "rate_limited").await;
+    assert_eq!(document["violated-policies"], json!(["export"]));
+
+    clock.advance(Duration::from_secs(20));
+    let permit = json!({"subject": "user:7", "token": token});
+    let renewed = server.post("/v1/limits/export:renew", &permit).await;
+    assert_eq!(
+        renewed.json::<Value>().await.unwrap()["expires_in_ms"],
+        30_000
+    );
+    clock.advance(Duration::from_secs(20));
+    let left = server.post("/v1/limits/export:leave", &permit).await;
+    assert_eq!(left.status(), 204);
+    for verb in ["renew", "leave"] {
+        let path = format!("/v1/limits/export:{verb}");
+        let ended = server.post(&path, &permit).await;
+        problem(ended, 409, "permit_not_out").await;
+    }
+    let nameless = server
+        .post("/v1/limits/export:leave", &json!({"subject": "user:7"}))
+        .await;
+    let document = problem(nameless, 400, "invalid_input").await;
+    assert!(
+        document["detail"]
+            .as_str()
+            .unwrap()
+            .contains("\"token\" is missing")
+    );
+    let checked = server
+        .post("/v1/limits/export:check", &json!({"subject": "user:7"}))
+        .await;
+    problem(checked, 400, "invalid_input").await;
+}
+
+#[tokio::test]
+async fn each_policy_has_its_subject_and_its_cost() {
+    let (server, _clock) = Server::on_a_clock(|config| {
+        config.limits = policies(&["requests=60/1m", "tokens=10000/1m"]);
+    })
+    .await;
+    let body = json!({"subject": ["user:7", "team:1"], "cost": [1, 1200]});
+    let path = "/v1/limits/requests,tokens:check";
+    let answer: Value = server.post(path, &body).await.json().await.unwrap();
+    let left = |answer: &Value| [0, 1].map(|index| answer["quotas"][index]["remaining"].clone());
+    assert_eq!(left(&answer), [json!(59), json!(8_800)]);
+    let times = [0, 1].map(|index| answer["quotas"][index]["decided_at_us"].clone());
+    let mut back = body.clone();
+    back["decided_at_us"] = json!(times);
+    let refund = server
+        .post("/v1/limits/requests,tokens:refund", &back)
+        .await;
+    assert_eq!(
+        refund.json::<Value>().await.unwrap(),
+        json!({"refunded": true})
+    );
+    let seen = server.post("/v1/limits/requests,tokens:peek", &body).await;
+    assert_eq!(
+        left(&seen.json().await.unwrap()),
+        [json!(60), json!(10_000)]
+    );
+    let wrong = json!({"subject": ["user:7"]});
+    let document = problem(server.post(path, &wrong).await, 400, "invalid_input").await;
+    assert_eq!(
+        document["detail"],
+        "\"subject\" has 1 values for 2 policies: it takes one, or one for each"
+    );
+}
+
+#[tokio::test]
+async fn the_policies_are_listed() {
+    let (server, _clock) = limited().await;
+    let listed: Value = server.get("/v1/limits").await.json().await.unwrap();
+    assert_eq!(
+        listed,
+        json!({"policies": [{"name": "api", "policy": "api=3/1m", "limit": 3, "capacity": 3, "period_ms": 60_000}]})
     );
 }

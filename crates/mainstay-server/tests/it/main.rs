@@ -7,6 +7,7 @@ mod cache;
 mod cache_lease;
 mod cache_whole;
 mod connections;
+mod envoy;
 mod events;
 mod limits;
 mod locks;

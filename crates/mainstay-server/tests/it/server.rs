@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mainstay::clock::ManualClock;
 use mainstay::{Mainstay, Options};
-use mainstay_server::{Config, ServeError, run};
+use mainstay_server::{Config, LimitConfig, Limits, ServeError, run};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -15,6 +15,13 @@ use tokio::task::JoinHandle;
 
 /// Longer than anything a test waits for takes.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
+
+pub(crate) fn policies(texts: &[&str]) -> Limits {
+    let mut config = LimitConfig::default();
+    let policies = texts.iter().map(|text| text.parse().unwrap());
+    config.policies.extend(policies);
+    Limits::new(config).unwrap()
+}
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mainstay::Options;
-use mainstay_server::{Config, ServeError};
+use mainstay_server::{Config, LimitConfig, Limits, ServeError};
 use mainstay_testkit::fixture::{Flavor, Persistence, Server, eventually};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -42,7 +42,9 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let mut config = Config::default();
-        config.policies = vec!["api=1000000/1m".parse().unwrap()];
+        let mut limits = LimitConfig::default();
+        limits.policies.push("api=1000000/1m".parse().unwrap());
+        config.limits = Limits::new(limits).unwrap();
         let run = tokio::spawn(mainstay_server::run(listener, stay, config, async {
             stopped.await.unwrap();
         }));

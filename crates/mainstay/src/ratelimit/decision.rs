@@ -43,6 +43,13 @@ pub struct Quota {
     pub decided_at: Duration,
 }
 
+impl Quota {
+    /// The more it matters the larger: first the wait, then how little is left.
+    pub fn tightness(&self) -> impl Ord + use<> {
+        (self.retry_after, std::cmp::Reverse(self.remaining))
+    }
+}
+
 /// When a denied call would fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RetryAfter {
@@ -161,8 +168,7 @@ impl Decision {
     /// The policy that matters most: of a denied call the one that it has to wait for longest, else the
     /// one of which least is left.
     pub fn tightest(&self) -> &Quota {
-        let by_wait = |quota: &&Quota| (quota.retry_after, std::cmp::Reverse(quota.remaining));
-        let tightest = self.quotas().iter().max_by_key(by_wait);
+        let tightest = self.quotas().iter().max_by_key(|quota| quota.tightness());
         tightest.expect("invariant: a limiter has a policy")
     }
 

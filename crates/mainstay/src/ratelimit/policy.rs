@@ -107,6 +107,22 @@ impl Policy {
         Self::new(name, limit, lease, rule)
     }
 
+    /// The same algorithm under the same name with another limit: `period`, or of calendar windows `unit`,
+    /// is that of the new limit. A bucket holds as much as its limit.
+    ///
+    /// # Errors
+    /// As the constructor of the algorithm.
+    pub fn with_limit(&self, limit: u64, period: Duration, unit: Unit) -> Result<Self> {
+        let name = self.name.as_str();
+        match &self.rule {
+            Rule::Window(_) => Self::window(name, limit, period),
+            Rule::Exact(_) => Self::exact(name, limit, period),
+            Rule::Gcra(_) => Self::gcra(name, limit, period, limit),
+            Rule::Fixed(rule) => Self::fixed(name, limit, unit, rule.calendar().zone()),
+            Rule::Concurrent(_) => Self::concurrent(name, limit, period),
+        }
+    }
+
     fn new(name: &str, limit: u64, period: Duration, rule: Rule) -> Result<Self> {
         Ok(Self {
             name: Name::new(name)?,
