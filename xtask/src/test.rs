@@ -14,7 +14,7 @@ const SKIPPED: &str = "target/behaviours-skipped.txt";
 /// Installs the servers and clients that the tests drive, then runs every test.
 ///
 /// Needed and installed if missing: redis-server, valkey-server, curl, python3, nodejs, npm and
-/// golang-go (apt); redis-py in a virtual environment and ioredis in a folder, both under
+/// golang-go (apt); redis-py and grpcio in a virtual environment and ioredis in a folder, both under
 /// target/clients, where the program in Go is compiled too. Each command is printed before it is
 /// run. Root or passwordless sudo is needed only if something has to come from apt.
 ///

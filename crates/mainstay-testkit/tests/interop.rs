@@ -2,13 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
+use std::future::pending;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mainstay::Mainstay;
 use mainstay::lock::{Acquire, LockGuard};
 use mainstay::pubsub::Item;
+use mainstay_server::{Config, EnvoyRule, LimitConfig, Limits};
 use mainstay_testkit::fixture::{Flavor, ForeignClient, Server, eventually};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -71,6 +76,14 @@ mod channels {
             a_plain_subscriber_hears_our_events
             plain_json_reaches_our_subscriber_as_an_event
         ]
+    }
+}
+
+mod envoy {
+    with_each_language! {
+        redis_python Redis Python,
+        valkey_python Valkey Python,
+        => [a_client_of_envoys_own_messages_is_limited_by_all_servers_together]
     }
 }
 
@@ -173,4 +186,64 @@ async fn plain_json_reaches_our_subscriber_as_an_event(flavor: Flavor, language:
         panic!("no event: {item:?}");
     };
     assert_eq!((event.kind.as_str(), event.data), ("order.created", sent));
+}
+
+/// A server with limits for Envoy, until it is dropped.
+async fn serve_limits(redis: &Server) -> (SocketAddr, JoinHandle<()>) {
+    let stay = Mainstay::connect(&redis.url()).await.unwrap();
+    let mut limits = LimitConfig::default();
+    limits.policies.push("address=3/1h:exact".parse().unwrap());
+    let rule = EnvoyRule::new("edge", &["path=/login", "remote_address"], &["address"]);
+    limits.envoy.push(rule.unwrap());
+    let mut config = Config::default();
+    config.limits = Limits::new(limits).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let run = mainstay_server::run(listener, stay, config, pending());
+        run.await.unwrap();
+    });
+    (address, task)
+}
+
+async fn a_client_of_envoys_own_messages_is_limited_by_all_servers_together(
+    flavor: Flavor,
+    language: Language,
+) {
+    let redis = Server::start(flavor).await;
+    let servers = [serve_limits(&redis).await, serve_limits(&redis).await];
+    let clients = servers
+        .iter()
+        .map(|(address, _)| language.start("rate_limit", &[&address.to_string()]));
+    let mut clients: Vec<_> = clients.collect();
+    let descriptor = json!({"entries": [
+        {"key": "path", "value": "/login"},
+        {"key": "remote_address", "value": "192.0.2.1"},
+    ]});
+    let request = json!({"domain": "edge", "descriptors": [descriptor]}).to_string();
+    for (turn, left) in [2, 1, 0].into_iter().enumerate() {
+        let answer = clients[turn % 2].request(&request).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["overallCode"], "OK", "{answer}");
+        let status = &answer["statuses"][0];
+        assert_eq!(status["limitRemaining"].as_u64().unwrap_or(0), left);
+        let limit = json!({"name": "address", "requestsPerUnit": 3, "unit": "HOUR"});
+        assert_eq!(status["currentLimit"], limit);
+    }
+    for client in &mut clients {
+        let answer = client.request(&request).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["overallCode"], "OVER_LIMIT", "{answer}");
+        let fields = answer["responseHeadersToAdd"].as_array().unwrap();
+        let retry = fields.iter().find(|it| it["key"] == "retry-after").unwrap();
+        let wait: u64 = retry["value"].as_str().unwrap().parse().unwrap();
+        assert!((3_500..=3_600).contains(&wait), "{wait}");
+        let limit = fields.iter().find(|it| it["key"] == "ratelimit").unwrap();
+        assert_eq!(limit["value"], format!("\"address\";r=0;t={wait}"));
+    }
+    let nothing = json!({"domain": "edge"}).to_string();
+    assert_eq!(clients[0].request(&nothing).await, "error INVALID_ARGUMENT");
+    for (_, task) in servers {
+        task.abort();
+    }
 }

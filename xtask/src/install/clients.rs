@@ -1,4 +1,4 @@
-//! Clients in other languages: redis-py and ioredis, kept under `target/clients`, and Go.
+//! Clients in other languages: redis-py, grpcio and ioredis, kept under `target/clients`, and Go.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use crate::process::{self, Failure, Outcome};
 const PYTHON_FOLDER: &str = "target/clients/python";
 const PYTHON: &str = "target/clients/python/bin/python";
 const REDIS_PY: &str = "7.4.";
+/// Envoy's API, compiled for Python; it brings grpcio.
+const XDS_PROTOS: &str = "1.";
 
 const NODE_FOLDER: &str = "target/clients/node";
 const NODE_MODULES: &str = "target/clients/node/node_modules";
@@ -26,9 +28,15 @@ pub(crate) struct Clients {
 impl Clients {
     pub(super) fn install() -> Outcome<Self> {
         let redis_py = ensure("redis-py", REDIS_PY, redis_py_version, install_redis_py)?;
+        let xds_protos = ensure(
+            "xds-protos",
+            XDS_PROTOS,
+            xds_protos_version,
+            install_xds_protos,
+        )?;
         let ioredis = ensure("ioredis", IOREDIS, ioredis_version, install_ioredis)?;
         println!(
-            "clients: redis-py {redis_py}, ioredis {ioredis}, go {}",
+            "clients: redis-py {redis_py}, xds-protos {xds_protos}, ioredis {ioredis}, go {}",
             go_version()?
         );
         Ok(Self {
@@ -68,20 +76,37 @@ fn ensure(
 }
 
 fn redis_py_version() -> Option<String> {
-    let script = "import importlib.metadata as m; print(m.version('redis'))";
-    if !process::succeeds(Command::new(PYTHON).args(["-c", "import redis"])) {
+    python_version("redis", "redis")
+}
+
+fn xds_protos_version() -> Option<String> {
+    python_version("envoy.service.ratelimit.v3.rls_pb2_grpc", "xds-protos")
+}
+
+/// The version of a package whose module can be imported.
+fn python_version(module: &str, package: &str) -> Option<String> {
+    if !process::succeeds(Command::new(PYTHON).args(["-c", &format!("import {module}")])) {
         return None;
     }
-    let version = process::read(Command::new(PYTHON).args(["-c", script])).ok()?;
+    let script = format!("import importlib.metadata as m; print(m.version('{package}'))");
+    let version = process::read(Command::new(PYTHON).args(["-c", &script])).ok()?;
     Some(version.trim().to_owned())
 }
 
 fn install_redis_py() -> Outcome {
     process::run(Command::new("python3").args(["-m", "venv", "--clear", PYTHON_FOLDER]))?;
+    pip(&format!("redis=={REDIS_PY}*"))
+}
+
+fn install_xds_protos() -> Outcome {
+    pip(&format!("xds-protos=={XDS_PROTOS}*"))
+}
+
+fn pip(requirement: &str) -> Outcome {
     process::run(
         Command::new(PYTHON)
             .args(["-m", "pip", "--disable-pip-version-check", "install"])
-            .args(["--quiet", &format!("redis=={REDIS_PY}*")]),
+            .args(["--quiet", requirement]),
     )
 }
 

@@ -63,6 +63,32 @@ impl Serving {
         answer
     }
 
+    /// Sends a signal and waits for a line of the log that holds this.
+    fn signal_until(&mut self, name: &str, expected: &str) {
+        self.running.signal(name);
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "no {expected:?}");
+            if line.contains(expected) {
+                return;
+            }
+        }
+    }
+
+    /// The answer to a request with a JSON body.
+    fn post(&self, path: &str, body: &str) -> String {
+        let address = &self.address;
+        let mut stream = TcpStream::connect(address).unwrap();
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     /// Ends it with a signal; its exit code and the rest of its log.
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         self.running.signal("TERM");
@@ -144,4 +170,51 @@ fn a_port_in_use_is_an_error_that_names_it() {
         serving.address
     );
     assert!(ended.stderr.starts_with(&expected), "{ended:?}");
+}
+
+#[test]
+fn limits_of_a_file_are_read_again_on_sighup_and_what_was_counted_stays() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |limit: &str| {
+        let rule = "domain = 'edge'\ndescriptor = ['user']\nlimits = ['api']";
+        let text = format!("[limits]\napi = '{limit}'\n[[envoy]]\n{rule}\n");
+        fs::write(file.path(), text).unwrap();
+    };
+    write("2/1h:exact");
+    let path = file.path().display().to_string();
+    let mut serving = Serving::start("memory:", &["--config", &path]);
+    let check = |serving: &Serving| {
+        let answer = serving.post("/v1/limits/api:check", r#"{"subject": "ada"}"#);
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    let body =
+        r#"{"domain": "edge", "descriptors": [{"entries": [{"key": "user", "value": "ada"}]}]}"#;
+    assert!(
+        serving
+            .post("/json", body)
+            .contains("\"overallCode\":\"OK\"")
+    );
+    assert_eq!(check(&serving), "200");
+    assert_eq!(check(&serving), "429");
+
+    write("3/1h:exact");
+    serving.signal_until("HUP", "limits read again");
+    assert_eq!([check(&serving), check(&serving)], ["200", "429"]);
+
+    write("3/1h:leaky");
+    serving.signal_until("HUP", "unknown algorithm");
+    assert_eq!(check(&serving), "429");
+    assert_eq!(serving.stop().0, Some(0));
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_an_error_that_says_where_and_why() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "[limts]\napi = '1/1s'\n").unwrap();
+    let path = file.path().display().to_string();
+    let ended = run(mainstay(["serve", "--config", &path]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for expected in [path.as_str(), "line 1", "unknown field `limts`", "`limits`"] {
+        assert!(ended.stderr.contains(expected), "{ended:?}");
+    }
 }
