@@ -135,7 +135,8 @@ impl PrepaidLimiter {
 impl Inner {
     /// What the process can say by itself.
     fn by_lease(&self, slot: &Slot, cost: u64) -> Option<Decision> {
-        let now = self.limiter.clock.coarse();
+        // Not the coarse clock: that may be behind, and units must not outlive their lease.
+        let now = self.limiter.clock.now();
         let (source, drawn, remaining, retry_after) = match slot.spend(now, cost) {
             Spent::Units(left, drawn) => {
                 self.allowed.fetch_add(1, Ordering::Relaxed);
@@ -249,3 +250,6 @@ impl fmt::Debug for PrepaidLimiter {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
