@@ -10,10 +10,9 @@ mod slot;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use metrics::{SharedString, counter};
+use metrics::{Counter, SharedString, counter};
 use quick_cache::sync::Cache;
 
 use self::returns::Returns;
@@ -32,7 +31,8 @@ const SUBJECTS: usize = 100_000;
 
 /// Decides by what the process has drawn ahead; made by [`Limiter::prepaid`](super::Limiter::prepaid).
 ///
-/// Cheap to clone. What it holds when it is dropped is given back in the background.
+/// Cheap to clone. What it holds when it is dropped is given back in the background. Its counters are
+/// registered with the recorder that is installed when it is made.
 #[derive(Clone)]
 pub struct PrepaidLimiter(Arc<Inner>);
 
@@ -40,14 +40,13 @@ struct Inner {
     /// With a period that is longer by the lease.
     limiter: Arc<Shared>,
     policy: Policy,
-    label: SharedString,
     lease: Duration,
     /// Units of a draw.
     portion: u64,
     slots: Cache<String, Arc<Slot>>,
     returns: Arc<Returns>,
-    allowed: AtomicU64,
-    denied: AtomicU64,
+    allowed: Counter,
+    denied: Counter,
 }
 
 impl PrepaidLimiter {
@@ -80,16 +79,20 @@ impl PrepaidLimiter {
             policies: vec![stretched],
             ..(**shared).clone()
         });
+        let label = SharedString::from_shared(policy.name().as_str().into());
+        let decided = |decision| {
+            let policy = label.clone();
+            counter!("mainstay_limit_decisions_total", "policy" => policy, "decision" => decision)
+        };
         Ok(Self(Arc::new(Inner {
             returns: Returns::new(Arc::clone(&limiter)),
-            label: SharedString::from_shared(policy.name().as_str().into()),
+            allowed: decided("allowed"),
+            denied: decided("denied"),
             policy: policy.clone(),
             limiter,
             lease,
             portion,
             slots: Cache::new(SUBJECTS),
-            allowed: AtomicU64::new(0),
-            denied: AtomicU64::new(0),
         })))
     }
 
@@ -139,11 +142,11 @@ impl Inner {
         let now = self.limiter.clock.now();
         let (source, drawn, remaining, retry_after) = match slot.spend(now, cost) {
             Spent::Units(left, drawn) => {
-                self.allowed.fetch_add(1, Ordering::Relaxed);
+                self.allowed.increment(1);
                 (Source::Lease, drawn, drawn.left + left, None)
             }
             Spent::Refused(until, drawn) => {
-                self.denied.fetch_add(1, Ordering::Relaxed);
+                self.denied.increment(1);
                 let wait = Some(RetryAfter::After(until.since(now)));
                 (Source::Refusal, drawn, drawn.left, wait)
             }
@@ -174,7 +177,6 @@ impl Inner {
         if let Some(decision) = self.by_lease(&slot, cost) {
             return Ok(decision);
         }
-        self.tell();
         if let Some((unused, at)) = slot.clear() {
             // Best effort: what is not given back counts as used.
             self.returns.give_back(subject, unused, at).await;
@@ -191,14 +193,14 @@ impl Inner {
             if decision.is_allowed() {
                 let drawn = Drawn::new(&decision, sent);
                 self.keep(subject, &slot, wanted - cost, ends, drawn).await;
-                self.allowed.fetch_add(1, Ordering::Relaxed);
+                self.allowed.increment(1);
                 return Ok(decision.of_a_part(cost, wanted - cost));
             }
             if wanted == cost {
                 if let Some(RetryAfter::After(wait)) = decision.retry_after() {
                     slot.refuse(cost, sent.after(wait), Drawn::new(&decision, sent));
                 }
-                self.denied.fetch_add(1, Ordering::Relaxed);
+                self.denied.increment(1);
                 return Ok(decision);
             }
             let has_asked = std::mem::replace(&mut has_asked_for_the_rest, true);
@@ -222,21 +224,10 @@ impl Inner {
         slot.fill(units, ends, drawn);
         self.returns.after(ends, subject, slot);
     }
-
-    /// Counts for metrics what has been decided since.
-    fn tell(&self) {
-        for (count, decision) in [(&self.allowed, "allowed"), (&self.denied, "denied")] {
-            let decided = count.swap(0, Ordering::Relaxed);
-            let policy = self.label.clone();
-            counter!("mainstay_limit_decisions_total", "policy" => policy, "decision" => decision)
-                .increment(decided);
-        }
-    }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.tell();
         self.returns.all_now();
     }
 }

@@ -1,10 +1,16 @@
 //! What a process does with what it holds when callers, the store or the runtime let it down.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    with_local_recorder,
+};
 
 use super::PrepaidLimiter;
 use crate::backend::memory;
@@ -42,8 +48,45 @@ impl Clock for LateTimer {
     }
 }
 
+/// What was counted, by the name and the labels of a counter.
+#[derive(Default)]
+struct Counted(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
+
+impl Counted {
+    fn of(&self, name: &str, labels: &[&str]) -> u64 {
+        let name = [&[name], labels].concat().join(" ");
+        let counters = self.0.lock().unwrap();
+        counters[&name].load(Ordering::Relaxed)
+    }
+}
+
+impl Recorder for Counted {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let labels = key.labels().map(metrics::Label::value);
+        let name: Vec<_> = [key.name()].into_iter().chain(labels).collect();
+        let mut counters = self.0.lock().unwrap();
+        let counter = counters.entry(name.join(" ")).or_default();
+        Counter::from_arc(Arc::clone(counter))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
 struct Scene {
     clock: ManualClock,
+    counters: Counted,
     limiter: PrepaidLimiter,
 }
 
@@ -59,9 +102,14 @@ impl Scene {
             Duration::from_secs(3),
             Policy::window("ingest", LIMIT, PERIOD).unwrap(),
         );
-        let limiter = limiter.prepaid(NonZeroU32::new(2).unwrap(), LEASE).unwrap();
+        let (counters, two) = (Counted::default(), NonZeroU32::new(2).unwrap());
+        let limiter = with_local_recorder(&counters, || limiter.prepaid(two, LEASE)).unwrap();
         assert_eq!(limiter.portion(), PORTION);
-        Self { clock, limiter }
+        Self {
+            clock,
+            counters,
+            limiter,
+        }
     }
 
     /// Who lets one unit pass.
@@ -83,4 +131,22 @@ async fn no_unit_is_used_after_its_lease_though_the_timer_is_late() {
     assert_eq!(scene.source().await, Source::Lease);
     scene.clock.advance(last);
     assert_eq!(scene.source().await, Source::Store);
+}
+
+#[tokio::test]
+async fn decisions_are_counted_when_they_are_made() {
+    let scene = Scene::new();
+    let counted = |decision| {
+        let name = "mainstay_limit_decisions_total";
+        scene.counters.of(name, &["ingest", decision])
+    };
+    for calls in 1..=LIMIT {
+        scene.source().await;
+        assert_eq!(counted("allowed"), calls);
+    }
+    for calls in 1..=5 {
+        let denied = scene.limiter.check(WHO).await.unwrap();
+        assert!(!denied.is_allowed());
+        assert_eq!(counted("denied"), calls);
+    }
 }
