@@ -16,7 +16,7 @@ use metrics::{Counter, SharedString, counter};
 use quick_cache::sync::Cache;
 
 use self::returns::Returns;
-use self::slot::{Drawn, Slot, Spent};
+use self::slot::{Drawn, Refusal, Slot, Spent};
 use super::limiter::Shared;
 use super::{Decision, Policy, Quota, RetryAfter, Source};
 use crate::clock::Moment;
@@ -145,9 +145,9 @@ impl Inner {
                 self.allowed.increment(1);
                 (Source::Lease, drawn, drawn.left + left, None)
             }
-            Spent::Refused(until, drawn) => {
+            Spent::Refused(fits_at, drawn) => {
                 self.denied.increment(1);
-                let wait = Some(RetryAfter::After(until.since(now)));
+                let wait = Some(RetryAfter::After(fits_at.since(now)));
                 (Source::Refusal, drawn, drawn.left, wait)
             }
             Spent::Nothing => return None,
@@ -198,7 +198,8 @@ impl Inner {
             }
             if wanted == cost {
                 if let Some(RetryAfter::After(wait)) = decision.retry_after() {
-                    slot.refuse(cost, sent.after(wait), Drawn::new(&decision, sent));
+                    let refusal = self.refusal(cost, sent.after(wait));
+                    slot.refuse(refusal, Drawn::new(&decision, sent));
                 }
                 self.denied.increment(1);
                 return Ok(decision);
@@ -209,6 +210,16 @@ impl Inner {
             } else {
                 cost
             };
+        }
+    }
+
+    /// Held to for a lease at most: what others give back, or a reset, is seen within one.
+    fn refusal(&self, cost: u64, fits_at: Moment) -> Refusal {
+        let next_look = self.limiter.clock.now().after(self.lease);
+        Refusal {
+            cost,
+            fits_at,
+            until: fits_at.min(next_look),
         }
     }
 

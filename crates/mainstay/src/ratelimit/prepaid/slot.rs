@@ -21,9 +21,19 @@ struct Current {
     units: AtomicU64,
     /// Of the units.
     ends: Moment,
-    /// Calls of this cost or above are refused until then.
-    refused: Option<(u64, Moment)>,
+    refusal: Option<Refusal>,
     drawn: Drawn,
+}
+
+/// What the store has refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refusal {
+    /// So much, and what costs more.
+    pub(super) cost: u64,
+    /// When it would fit.
+    pub(super) fits_at: Moment,
+    /// Until then the store is not asked again.
+    pub(super) until: Moment,
 }
 
 /// What the store has said when it was asked last.
@@ -43,7 +53,7 @@ pub(super) struct Drawn {
 pub(super) enum Spent {
     /// It has paid; so many units are left.
     Units(u64, Drawn),
-    /// It does not fit until then.
+    /// It fits only then.
     Refused(Moment, Drawn),
     /// Nothing: the store must be asked.
     Nothing,
@@ -75,9 +85,9 @@ impl Slot {
                 return Spent::Units(units - cost, current.drawn);
             }
         }
-        match current.refused {
-            Some((refused, until)) if cost >= refused && now < until => {
-                Spent::Refused(until, current.drawn)
+        match current.refusal {
+            Some(refusal) if cost >= refusal.cost && now < refusal.until => {
+                Spent::Refused(refusal.fits_at, current.drawn)
             }
             _ => Spent::Nothing,
         }
@@ -105,14 +115,14 @@ impl Slot {
         *current = Current {
             units: AtomicU64::new(units),
             ends,
-            refused: None,
+            refusal: None,
             drawn,
         };
     }
 
-    pub(super) fn refuse(&self, cost: u64, until: Moment, drawn: Drawn) {
+    pub(super) fn refuse(&self, refusal: Refusal, drawn: Drawn) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        current.refused = Some((cost, until));
+        current.refusal = Some(refusal);
         current.drawn = drawn;
     }
 }

@@ -16,7 +16,7 @@ use super::PrepaidLimiter;
 use crate::backend::memory;
 use crate::clock::{Clock, ManualClock, Moment, TIMER_LAG};
 use crate::key::Keyspace;
-use crate::ratelimit::{Limiter, Policy, Source};
+use crate::ratelimit::{Limiter, Policy, RetryAfter, Source};
 
 const LIMIT: u64 = 80;
 const PERIOD: Duration = Duration::from_secs(1);
@@ -87,6 +87,8 @@ impl Recorder for Counted {
 struct Scene {
     clock: ManualClock,
     counters: Counted,
+    /// Of the store alone, by the rule that counts there.
+    stored: Limiter,
     limiter: PrepaidLimiter,
 }
 
@@ -94,21 +96,26 @@ impl Scene {
     fn new() -> Self {
         let clock = ManualClock::new();
         let timed: Arc<dyn Clock> = Arc::new(LateTimer(clock.clone()));
-        let limiter = Limiter::new(
-            memory::limits(Arc::clone(&timed)),
-            memory::limits(Arc::clone(&timed)),
-            Keyspace::default(),
-            timed,
-            Duration::from_secs(3),
-            Policy::window("ingest", LIMIT, PERIOD).unwrap(),
-        );
+        let store = memory::limits(Arc::clone(&timed));
+        let limiter = |period| {
+            Limiter::new(
+                Arc::clone(&store),
+                memory::limits(Arc::clone(&timed)),
+                Keyspace::default(),
+                Arc::clone(&timed),
+                Duration::from_secs(3),
+                Policy::window("ingest", LIMIT, period).unwrap(),
+            )
+        };
         let (counters, two) = (Counted::default(), NonZeroU32::new(2).unwrap());
-        let limiter = with_local_recorder(&counters, || limiter.prepaid(two, LEASE)).unwrap();
-        assert_eq!(limiter.portion(), PORTION);
+        let prepaid = with_local_recorder(&counters, || limiter(PERIOD).prepaid(two, LEASE));
+        let prepaid = prepaid.unwrap();
+        assert_eq!(prepaid.portion(), PORTION);
         Self {
             clock,
             counters,
-            limiter,
+            stored: limiter(PERIOD + LEASE),
+            limiter: prepaid,
         }
     }
 
@@ -149,4 +156,28 @@ async fn decisions_are_counted_when_they_are_made() {
         assert!(!denied.is_allowed());
         assert_eq!(counted("denied"), calls);
     }
+}
+
+#[tokio::test]
+async fn what_is_free_again_is_seen_within_a_lease_though_the_wait_is_longer() {
+    let scene = Scene::new();
+    let all = scene.limiter.check_cost(WHO, LIMIT).await.unwrap();
+    assert!(all.is_allowed());
+    let wait = async |by| {
+        let denied = scene.limiter.check(WHO).await.unwrap();
+        assert_eq!(denied.source(), by);
+        match denied.retry_after() {
+            Some(RetryAfter::After(wait)) => wait,
+            other => panic!("{other:?}"),
+        }
+    };
+    let told = wait(Source::Store).await;
+    assert!(told > PERIOD);
+    let last = Duration::from_millis(1);
+    let nearly = LEASE.saturating_sub(last);
+    scene.clock.advance(nearly);
+    assert_eq!(wait(Source::Refusal).await + nearly, told);
+    assert!(scene.stored.refund(WHO, &all).await.unwrap());
+    scene.clock.advance(last);
+    assert_eq!(scene.source().await, Source::Store);
 }
