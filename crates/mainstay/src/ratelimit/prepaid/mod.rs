@@ -4,6 +4,7 @@
 //! `(t - lease, t]`; so the uses in any `(t - period, t]` are of draws in `(t - period - lease, t]`, of which
 //! the store admits no more than the limit, since it counts in a period that is so much longer.
 
+mod draw;
 mod returns;
 mod slot;
 
@@ -15,11 +16,11 @@ use std::time::Duration;
 use metrics::{Counter, SharedString, counter};
 use quick_cache::sync::Cache;
 
+use self::draw::Draw;
 use self::returns::Returns;
-use self::slot::{Drawn, Refusal, Slot, Spent};
+use self::slot::{Slot, Spent};
 use super::limiter::Shared;
 use super::{Decision, Policy, Quota, RetryAfter, Source};
-use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::key::{AsKey, Key};
 
@@ -108,6 +109,8 @@ impl PrepaidLimiter {
 
     /// Charges one unit if it fits, as [`Limiter::check`](super::Limiter::check).
     ///
+    /// Cancel safe: a draw goes on without its callers, and its units are for the calls to come.
+    ///
     /// # Errors
     /// As there.
     pub async fn check(&self, subject: impl AsKey) -> Result<Decision> {
@@ -117,21 +120,44 @@ impl PrepaidLimiter {
     /// Charges `cost` units if all of them fit, as
     /// [`Limiter::check_cost`](super::Limiter::check_cost).
     ///
+    /// Cancel safety as [`check`](Self::check).
+    ///
     /// # Errors
     /// As there.
     pub async fn check_cost(&self, subject: impl AsKey, cost: u64) -> Result<Decision> {
-        let inner = &*self.0;
         let known = {
             let text = subject.key_text()?;
-            inner.slots.get(&*text)
+            self.0.slots.get(&*text)
         };
         if let Some(slot) = &known
-            && let Some(decision) = inner.by_lease(slot, cost)
+            && let Some(decision) = self.0.by_lease(slot, cost)
         {
             return Ok(decision);
         }
         let subject = subject.as_key()?.into_owned();
-        inner.draw(&subject, known, cost).await
+        let slot = known.unwrap_or_else(|| self.0.slot_of(&subject));
+        self.by_draw(subject, slot, cost).await
+    }
+
+    /// Draws for one caller of a subject at a time; the others find what it has drawn.
+    async fn by_draw(&self, subject: Key, slot: Arc<Slot>, cost: u64) -> Result<Decision> {
+        let asked = self.0.limiter.clock.now();
+        let turn = Arc::clone(&slot.drawing).lock_owned().await;
+        if let Some(decision) = self.0.by_lease(&slot, cost) {
+            return Ok(decision);
+        }
+        if let Some(error) = turn.failed_after(asked) {
+            return Err(error);
+        }
+        let inner = Arc::clone(&self.0);
+        let draw = Draw {
+            inner,
+            subject,
+            slot,
+            cost,
+            turn,
+        };
+        draw.decide().await
     }
 }
 
@@ -164,76 +190,12 @@ impl Inner {
         Some(Decision::local(source, quota))
     }
 
-    /// Draws for one caller of a subject at a time; the others find what it has drawn.
-    async fn draw(&self, subject: &Key, known: Option<Arc<Slot>>, cost: u64) -> Result<Decision> {
-        let slot = known.unwrap_or_else(|| {
-            let fresh = || Ok::<_, std::convert::Infallible>(Arc::default());
-            match self.slots.get_or_insert_with(subject.as_str(), fresh) {
-                Ok(slot) => slot,
-                Err(never) => match never {},
-            }
-        });
-        let _alone = slot.drawing.lock().await;
-        if let Some(decision) = self.by_lease(&slot, cost) {
-            return Ok(decision);
+    fn slot_of(&self, subject: &Key) -> Arc<Slot> {
+        let fresh = || Ok::<_, std::convert::Infallible>(Arc::default());
+        match self.slots.get_or_insert_with(subject.as_str(), fresh) {
+            Ok(slot) => slot,
+            Err(never) => match never {},
         }
-        if let Some((unused, at)) = slot.clear() {
-            // Best effort: what is not given back counts as used.
-            self.returns.give_back(subject, unused, at).await;
-        }
-        // For a lease, else for what is left, else for this call alone.
-        let mut wanted = if cost == 0 { 0 } else { self.portion.max(cost) };
-        let mut has_asked_for_the_rest = false;
-        loop {
-            let sent = self.limiter.clock.now();
-            let call = self.limiter.call_on(subject).cost(wanted);
-            let decision = call.take().await?;
-            let ends = sent.after(self.lease);
-            let left = decision.remaining();
-            if decision.is_allowed() {
-                let drawn = Drawn::new(&decision, sent);
-                self.keep(subject, &slot, wanted - cost, ends, drawn).await;
-                self.allowed.increment(1);
-                return Ok(decision.of_a_part(cost, wanted - cost));
-            }
-            if wanted == cost {
-                if let Some(RetryAfter::After(wait)) = decision.retry_after() {
-                    let refusal = self.refusal(cost, sent.after(wait));
-                    slot.refuse(refusal, Drawn::new(&decision, sent));
-                }
-                self.denied.increment(1);
-                return Ok(decision);
-            }
-            let has_asked = std::mem::replace(&mut has_asked_for_the_rest, true);
-            wanted = if !has_asked && left > cost {
-                left.min(wanted)
-            } else {
-                cost
-            };
-        }
-    }
-
-    /// Held to for a lease at most: what others give back, or a reset, is seen within one.
-    fn refusal(&self, cost: u64, fits_at: Moment) -> Refusal {
-        let next_look = self.limiter.clock.now().after(self.lease);
-        Refusal {
-            cost,
-            fits_at,
-            until: fits_at.min(next_look),
-        }
-    }
-
-    /// Keeps what is left of a draw for the calls to come, unless it came too late to be used.
-    async fn keep(&self, subject: &Key, slot: &Arc<Slot>, units: u64, ends: Moment, drawn: Drawn) {
-        if units == 0 {
-            return;
-        }
-        if self.limiter.clock.now() >= ends {
-            self.returns.give_back(subject, units, drawn.at).await;
-            return;
-        }
-        slot.fill(units, ends, drawn);
-        self.returns.after(ends, subject, slot);
     }
 }
 

@@ -1,19 +1,25 @@
 //! What a process holds of one subject.
 
-use std::sync::PoisonError;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ratelimit::Decision;
 
 /// Units that may be used until their lease ends, and what was refused.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     /// Held by whoever draws.
-    pub(super) drawing: tokio::sync::Mutex<()>,
+    pub(super) drawing: Arc<tokio::sync::Mutex<LastDraw>>,
     current: RwLock<Current>,
+}
+
+/// How the store has failed the last draw.
+#[derive(Debug, Default)]
+pub(super) struct LastDraw {
+    failed: Option<(Moment, Error)>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +77,23 @@ impl Drawn {
 
     pub(super) fn reset_in(&self, now: Moment) -> Duration {
         self.resets.since(now)
+    }
+}
+
+impl LastDraw {
+    /// An invalid call is the fault of its caller alone.
+    pub(super) fn note(&mut self, answer: &Result<Decision>, now: Moment) {
+        let is_outage = |kind| matches!(kind, ErrorKind::Unavailable | ErrorKind::Unknown);
+        let failure = answer.as_ref().err();
+        self.failed = failure
+            .filter(|error| is_outage(error.kind()))
+            .map(|error| (now, error.clone()));
+    }
+
+    /// For whoever was waiting meanwhile: one after the other would wait for the same store.
+    pub(super) fn failed_after(&self, asked: Moment) -> Option<Error> {
+        let failed = self.failed.as_ref().filter(|(at, _)| *at > asked);
+        failed.map(|(_, error)| error.clone())
     }
 }
 

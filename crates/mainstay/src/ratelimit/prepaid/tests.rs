@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::poll;
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     with_local_recorder,
 };
+use tokio::sync::watch;
+use tokio::task::yield_now;
 
 use super::PrepaidLimiter;
-use crate::backend::memory;
+use crate::backend::{Charge, Demand, LimitStore, Take, memory};
 use crate::clock::{Clock, ManualClock, Moment, TIMER_LAG};
-use crate::key::Keyspace;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{Keyspace, StoreKey};
 use crate::ratelimit::{Limiter, Policy, RetryAfter, Source};
 
 const LIMIT: u64 = 80;
@@ -24,6 +29,42 @@ const LEASE: Duration = Duration::from_millis(100);
 /// What a draw takes.
 const PORTION: u64 = 8;
 const WHO: &str = "ada";
+
+/// The memory backend, whose answers can be held up or fail.
+struct Store {
+    memory: Arc<dyn LimitStore>,
+    takes: AtomicU64,
+    takes_answer: watch::Sender<bool>,
+    is_down: AtomicBool,
+}
+
+impl Store {
+    fn answer<T>(&self, answer: Result<T>) -> Result<T> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Unavailable, "down"));
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl LimitStore for Store {
+    async fn take(&self, demands: &[Demand], charge: Charge<'_>) -> Result<Vec<Take>> {
+        self.takes.fetch_add(1, Ordering::Relaxed);
+        let taken = self.memory.take(demands, charge).await;
+        let mut answers = self.takes_answer.subscribe();
+        answers.wait_for(|answers| *answers).await.unwrap();
+        self.answer(taken)
+    }
+
+    async fn refund(&self, demands: &[Demand], at: Duration) -> Result<u64> {
+        self.memory.refund(demands, at).await
+    }
+
+    async fn reset(&self, keys: &[StoreKey]) -> Result<u64> {
+        self.memory.reset(keys).await
+    }
+}
 
 /// A clock by hand whose timer is as late as it may be.
 #[derive(Debug)]
@@ -87,6 +128,7 @@ impl Recorder for Counted {
 struct Scene {
     clock: ManualClock,
     counters: Counted,
+    store: Arc<Store>,
     /// Of the store alone, by the rule that counts there.
     stored: Limiter,
     limiter: PrepaidLimiter,
@@ -96,10 +138,15 @@ impl Scene {
     fn new() -> Self {
         let clock = ManualClock::new();
         let timed: Arc<dyn Clock> = Arc::new(LateTimer(clock.clone()));
-        let store = memory::limits(Arc::clone(&timed));
+        let store = Arc::new(Store {
+            memory: memory::limits(Arc::clone(&timed)),
+            takes: AtomicU64::new(0),
+            takes_answer: watch::Sender::new(true),
+            is_down: AtomicBool::new(false),
+        });
         let limiter = |period| {
             Limiter::new(
-                Arc::clone(&store),
+                Arc::clone(&store) as Arc<dyn LimitStore>,
                 memory::limits(Arc::clone(&timed)),
                 Keyspace::default(),
                 Arc::clone(&timed),
@@ -115,6 +162,7 @@ impl Scene {
             clock,
             counters,
             stored: limiter(PERIOD + LEASE),
+            store,
             limiter: prepaid,
         }
     }
@@ -124,6 +172,26 @@ impl Scene {
         let decision = self.limiter.check(WHO).await.unwrap();
         assert!(decision.is_allowed(), "{decision:?}");
         decision.source()
+    }
+
+    fn takes(&self) -> u64 {
+        self.store.takes.load(Ordering::Relaxed)
+    }
+
+    /// Lets everybody run who can.
+    async fn settle(&self) {
+        for _ in 0..64 {
+            yield_now().await;
+        }
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        self.settle().await;
+    }
+
+    async fn free(&self) -> u64 {
+        self.stored.peek(WHO).await.unwrap().remaining()
     }
 }
 
@@ -179,5 +247,43 @@ async fn what_is_free_again_is_seen_within_a_lease_though_the_wait_is_longer() {
     assert_eq!(wait(Source::Refusal).await + nearly, told);
     assert!(scene.stored.refund(WHO, &all).await.unwrap());
     scene.clock.advance(last);
+    assert_eq!(scene.source().await, Source::Store);
+}
+
+#[tokio::test]
+async fn what_a_dropped_call_has_drawn_is_for_the_next() {
+    for cost in [3, 3 * PORTION] {
+        let scene = Scene::new();
+        scene.store.takes_answer.send_replace(false);
+        let mut dropped = Box::pin(scene.limiter.check_cost(WHO, cost));
+        assert!(poll!(&mut dropped).is_pending());
+        scene.settle().await;
+        drop(dropped);
+        scene.store.takes_answer.send_replace(true);
+        for _ in 0..PORTION {
+            assert_eq!(scene.source().await, Source::Lease);
+        }
+        assert_eq!((scene.takes(), scene.free().await), (1, LIMIT - PORTION));
+    }
+}
+
+#[tokio::test]
+async fn callers_who_wait_for_a_draw_share_its_failure() {
+    let scene = Scene::new();
+    scene.store.is_down.store(true, Ordering::Relaxed);
+    scene.store.takes_answer.send_replace(false);
+    let calls = join_all((0..5).map(|_| scene.limiter.check(WHO)));
+    let answering = async {
+        scene.settle().await;
+        scene.pass(Duration::from_millis(1)).await;
+        scene.store.takes_answer.send_replace(true);
+    };
+    let (calls, ()) = tokio::join!(calls, answering);
+    for call in calls {
+        assert_eq!(call.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(scene.takes(), 1);
+    // Who comes later asks anew.
+    scene.store.is_down.store(false, Ordering::Relaxed);
     assert_eq!(scene.source().await, Source::Store);
 }
