@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::Inner;
-use super::slot::{Drawn, LastDraw, Refusal, Slot};
+use super::slot::{Drawn, LastDraw, Refusal, Slot, Unused};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
@@ -41,15 +41,16 @@ impl Draw {
 
     async fn ask(&self, caller: &oneshot::Sender<Result<Decision>>) -> Result<Decision> {
         let (inner, cost) = (&*self.inner, self.cost);
-        if let Some((unused, at)) = self.slot.clear() {
+        if let Some(unused) = self.slot.clear() {
             // Best effort: what is not given back counts as used.
-            inner.returns.give_back(&self.subject, unused, at).await;
+            inner.returns.give_back(&self.subject, unused).await;
         }
         // For a lease, else for what is left, else for this call alone.
-        let mut wanted = if cost == 0 {
-            0
-        } else {
+        let is_ahead = cost > 0 && inner.returns.has_room_for(&self.slot);
+        let mut wanted = if is_ahead {
             inner.portion.max(cost)
+        } else {
+            cost
         };
         let mut has_asked_for_the_rest = false;
         loop {
@@ -102,8 +103,9 @@ impl Draw {
             returns.after(ends, &self.subject, &self.slot);
         }
         if units > kept {
-            let (subject, rest) = (&self.subject, units - kept);
-            returns.give_back(subject, rest, drawn.at).await;
+            let (units, at) = (units - kept, drawn.at);
+            let unused = Unused { units, at };
+            returns.give_back(&self.subject, unused).await;
         }
     }
 }

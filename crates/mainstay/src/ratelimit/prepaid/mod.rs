@@ -26,8 +26,8 @@ use crate::key::{AsKey, Key};
 
 const LEASE_MIN: Duration = Duration::from_millis(10);
 
-/// Subjects of which a process holds units, or knows that they are refused; beyond, those that were
-/// not asked for lately are forgotten.
+/// Subjects of which a process holds units, or knows that they are refused. Beyond, those that were not
+/// asked for lately are forgotten, and nothing is drawn ahead for one more.
 const SUBJECTS: usize = 100_000;
 
 /// Decides by what the process has drawn ahead; made by [`Limiter::prepaid`](super::Limiter::prepaid).
@@ -52,6 +52,15 @@ struct Inner {
 
 impl PrepaidLimiter {
     pub(super) fn new(shared: &Arc<Shared>, nodes: NonZeroU32, lease: Duration) -> Result<Self> {
+        Self::for_subjects(SUBJECTS, shared, nodes, lease)
+    }
+
+    fn for_subjects(
+        subjects: usize,
+        shared: &Arc<Shared>,
+        nodes: NonZeroU32,
+        lease: Duration,
+    ) -> Result<Self> {
         let [policy] = shared.policies.as_slice() else {
             return Err(Error::invalid(
                 "several policies cannot be prepaid together",
@@ -86,14 +95,14 @@ impl PrepaidLimiter {
             counter!("mainstay_limit_decisions_total", "policy" => policy, "decision" => decision)
         };
         Ok(Self(Arc::new(Inner {
-            returns: Returns::new(Arc::clone(&limiter)),
+            returns: Returns::new(Arc::clone(&limiter), subjects),
             allowed: decided("allowed"),
             denied: decided("denied"),
             policy: policy.clone(),
             limiter,
             lease,
             portion,
-            slots: Cache::new(SUBJECTS),
+            slots: Cache::new(subjects),
         })))
     }
 

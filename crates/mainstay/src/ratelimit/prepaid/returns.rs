@@ -1,49 +1,88 @@
 //! Gives back what was drawn and not used.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
-use super::slot::Slot;
+use super::slot::{Rest, Slot, Unused};
 use crate::backend::unpoisoned::lock;
 use crate::clock::Moment;
 use crate::key::Key;
 use crate::ratelimit::limiter::Shared;
 
-/// Leases in the order of their ends, and a task while there are any.
+/// Subjects whose units are on their way back at the same time.
+const AT_ONCE: usize = 32;
+
+/// The longest that the task sleeps.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Leases by their ends, one a slot, and a task while there are any.
 pub(super) struct Returns {
     limiter: Arc<Shared>,
-    pending: Mutex<Pending>,
+    /// Slots that it takes.
+    room: usize,
+    state: Mutex<State>,
+    /// Something is due before the task wakes.
+    earlier: Notify,
 }
 
 #[derive(Default)]
-struct Pending {
-    leases: VecDeque<(Moment, Key, Arc<Slot>)>,
-    is_running: bool,
+struct State {
+    next_id: u64,
+    due: BTreeMap<(Moment, u64), (Key, Arc<Slot>)>,
+    task: Option<JoinHandle<()>>,
+    /// When the task looks by itself.
+    wakes: Moment,
+    /// Nobody uses the units any more.
+    is_closing: bool,
+}
+
+enum Step {
+    GiveBack(Key, Unused),
+    Wait(Moment),
+    Done,
 }
 
 impl Returns {
-    pub(super) fn new(limiter: Arc<Shared>) -> Arc<Self> {
+    pub(super) fn new(limiter: Arc<Shared>, room: usize) -> Arc<Self> {
         Arc::new(Self {
             limiter,
-            pending: Mutex::default(),
+            room,
+            state: Mutex::default(),
+            earlier: Notify::new(),
         })
+    }
+
+    /// Whether it can take one more lease of a slot, give or take those that are drawn just now.
+    pub(super) fn has_room_for(&self, slot: &Slot) -> bool {
+        let state = lock(&self.state);
+        slot.is_awaited.load(Ordering::Relaxed) || state.due.len() < self.room
     }
 
     /// Looks at a slot when its lease ends.
     pub(super) fn after(self: &Arc<Self>, ends: Moment, subject: &Key, slot: &Arc<Slot>) {
-        let mut pending = lock(&self.pending);
-        let lease = (ends, subject.clone(), Arc::clone(slot));
-        pending.leases.push_back(lease);
-        if !std::mem::replace(&mut pending.is_running, true) {
-            tokio::spawn(run(Arc::clone(self)));
+        let mut state = lock(&self.state);
+        // The one that is there finds the later lease.
+        if !slot.is_awaited.swap(true, Ordering::Relaxed) {
+            state.insert(ends, subject.clone(), Arc::clone(slot));
+        }
+        if !state.is_running() {
+            state.start(&Handle::current(), self);
+        } else if ends < state.wakes {
+            self.earlier.notify_one();
         }
     }
 
     /// Gives units back as far as the store answers.
-    pub(super) async fn give_back(&self, subject: &Key, units: u64, at: Duration) {
+    pub(super) async fn give_back(&self, subject: &Key, unused: Unused) {
+        let Unused { units, at } = unused;
         let call = self.limiter.call_on(subject);
         if let Err(error) = call.cost(units).refund_of(at).await {
             tracing::debug!(%error, units, "prepaid units not given back: they count as used");
@@ -52,35 +91,88 @@ impl Returns {
 
     /// Gives all back in the background, whether its lease has ended or not.
     pub(super) fn all_now(self: &Arc<Self>) {
-        let leases = std::mem::take(&mut lock(&self.pending).leases);
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let this = Arc::clone(self);
-        runtime.spawn(async move {
-            for (_, subject, slot) in leases {
-                if let Some((units, at)) = slot.clear() {
-                    this.give_back(&subject, units, at).await;
-                }
-            }
-        });
+        let mut state = lock(&self.state);
+        state.is_closing = true;
+        if state.is_running() {
+            self.earlier.notify_one();
+        } else if let (false, Ok(runtime)) = (state.due.is_empty(), Handle::try_current()) {
+            state.start(&runtime, self);
+        }
     }
 
-    fn next(&self) -> Option<(Moment, Key, Arc<Slot>)> {
-        let mut pending = lock(&self.pending);
-        let next = pending.leases.pop_front();
-        pending.is_running = next.is_some();
-        next
+    fn next_step(&self, is_idle: bool) -> Step {
+        let now = self.limiter.clock.now();
+        let mut state = lock(&self.state);
+        while let Some((subject, slot)) = state.pop_due(now) {
+            let rest = if state.is_closing {
+                slot.clear().map_or(Rest::Nothing, Rest::Unused)
+            } else {
+                slot.end(now)
+            };
+            if let Rest::Until(ends) = rest {
+                state.insert(ends, subject, slot);
+                continue;
+            }
+            slot.is_awaited.store(false, Ordering::Relaxed);
+            if let Rest::Unused(unused) = rest {
+                return Step::GiveBack(subject, unused);
+            }
+        }
+        let first = state.due.first_key_value();
+        let first = first.map(|((ends, _), _)| *ends);
+        if first.is_none() && is_idle {
+            state.task = None;
+            return Step::Done;
+        }
+        state.wakes = first.unwrap_or_else(|| now.after(LONGEST));
+        Step::Wait(state.wakes)
     }
 }
 
+impl State {
+    fn insert(&mut self, ends: Moment, subject: Key, slot: Arc<Slot>) {
+        self.due.insert((ends, self.next_id), (subject, slot));
+        self.next_id = self.next_id.wrapping_add(1);
+    }
+
+    fn pop_due(&mut self, now: Moment) -> Option<(Key, Arc<Slot>)> {
+        let first = self.due.first_entry()?;
+        let (ends, _) = *first.key();
+        (ends <= now || self.is_closing).then(|| first.remove())
+    }
+
+    /// A task ends with its runtime, too.
+    fn is_running(&self) -> bool {
+        let task = self.task.as_ref();
+        task.is_some_and(|task| !task.is_finished())
+    }
+
+    fn start(&mut self, runtime: &Handle, returns: &Arc<Returns>) {
+        self.wakes = Moment::default();
+        self.task = Some(runtime.spawn(run(Arc::clone(returns))));
+    }
+}
+
+/// For as long as there are leases.
 async fn run(returns: Arc<Returns>) {
-    let clock = Arc::clone(&returns.limiter.clock);
-    while let Some((ends, subject, slot)) = returns.next() {
-        clock.sleep_until(ends).await;
-        // A later draw may have taken its place, which has a turn of its own.
-        if let Some((units, at)) = slot.clear_ended(clock.now()) {
-            returns.give_back(&subject, units, at).await;
+    let mut calls = FuturesUnordered::new();
+    loop {
+        if calls.len() >= AT_ONCE {
+            let _returned = calls.next().await;
+            continue;
+        }
+        match returns.next_step(calls.is_empty()) {
+            Step::GiveBack(subject, unused) => {
+                let returns = &returns;
+                calls.push(async move { returns.give_back(&subject, unused).await });
+            }
+            Step::Wait(until) => tokio::select! {
+                biased;
+                Some(()) = calls.next() => {}
+                () = returns.earlier.notified() => {}
+                () = returns.limiter.clock.sleep_until(until) => {}
+            },
+            Step::Done => return,
         }
     }
 }

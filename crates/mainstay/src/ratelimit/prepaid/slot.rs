@@ -1,6 +1,6 @@
 //! What a process holds of one subject.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::ratelimit::Decision;
 pub(super) struct Slot {
     /// Held by whoever draws.
     pub(super) drawing: Arc<tokio::sync::Mutex<LastDraw>>,
+    /// Whether [`Returns`](super::returns::Returns) looks at it once more; changed under its lock.
+    pub(super) is_awaited: AtomicBool,
     current: RwLock<Current>,
 }
 
@@ -63,6 +65,22 @@ pub(super) enum Spent {
     Refused(Moment, Drawn),
     /// Nothing: the store must be asked.
     Nothing,
+}
+
+/// What was not used of a draw.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unused {
+    pub(super) units: u64,
+    /// The store's time of the draw.
+    pub(super) at: Duration,
+}
+
+/// What is left at the end of a lease.
+pub(super) enum Rest {
+    Nothing,
+    Unused(Unused),
+    /// A later draw has taken its place.
+    Until(Moment),
 }
 
 impl Drawn {
@@ -116,21 +134,19 @@ impl Slot {
         }
     }
 
-    /// Takes out what was not used, with the store's time of its draw.
-    pub(super) fn clear(&self) -> Option<(u64, Duration)> {
+    /// Takes out what was not used.
+    pub(super) fn clear(&self) -> Option<Unused> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let unused = std::mem::take(current.units.get_mut());
-        (unused > 0).then_some((unused, current.drawn.at))
+        current.take()
     }
 
     /// As [`clear`](Self::clear), if the lease has ended.
-    pub(super) fn clear_ended(&self, now: Moment) -> Option<(u64, Duration)> {
-        let ends = self
-            .current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .ends;
-        if now < ends { None } else { self.clear() }
+    pub(super) fn end(&self, now: Moment) -> Rest {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if now < current.ends && *current.units.get_mut() > 0 {
+            return Rest::Until(current.ends);
+        }
+        current.take().map_or(Rest::Nothing, Rest::Unused)
     }
 
     pub(super) fn fill(&self, units: u64, ends: Moment, drawn: Drawn) {
@@ -147,5 +163,13 @@ impl Slot {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         current.refusal = Some(refusal);
         current.drawn = drawn;
+    }
+}
+
+impl Current {
+    fn take(&mut self) -> Option<Unused> {
+        let units = std::mem::take(self.units.get_mut());
+        let at = self.drawn.at;
+        (units > 0).then_some(Unused { units, at })
     }
 }

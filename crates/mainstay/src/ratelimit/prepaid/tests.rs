@@ -35,6 +35,9 @@ struct Store {
     memory: Arc<dyn LimitStore>,
     takes: AtomicU64,
     takes_answer: watch::Sender<bool>,
+    /// Under way, and the most at a time.
+    refunds: Mutex<(usize, usize)>,
+    refunds_answer: watch::Sender<bool>,
     is_down: AtomicBool,
 }
 
@@ -58,6 +61,14 @@ impl LimitStore for Store {
     }
 
     async fn refund(&self, demands: &[Demand], at: Duration) -> Result<u64> {
+        {
+            let (now, most) = &mut *self.refunds.lock().unwrap();
+            *now += 1;
+            *most = (*most).max(*now);
+        }
+        let mut answers = self.refunds_answer.subscribe();
+        answers.wait_for(|answers| *answers).await.unwrap();
+        self.refunds.lock().unwrap().0 -= 1;
         self.memory.refund(demands, at).await
     }
 
@@ -134,6 +145,13 @@ struct Scene {
     limiter: PrepaidLimiter,
 }
 
+/// Lets everybody run who can.
+async fn settle() {
+    for _ in 0..64 {
+        yield_now().await;
+    }
+}
+
 impl Scene {
     fn new() -> Self {
         let clock = ManualClock::new();
@@ -142,6 +160,8 @@ impl Scene {
             memory: memory::limits(Arc::clone(&timed)),
             takes: AtomicU64::new(0),
             takes_answer: watch::Sender::new(true),
+            refunds: Mutex::default(),
+            refunds_answer: watch::Sender::new(true),
             is_down: AtomicBool::new(false),
         });
         let limiter = |period| {
@@ -178,20 +198,17 @@ impl Scene {
         self.store.takes.load(Ordering::Relaxed)
     }
 
-    /// Lets everybody run who can.
-    async fn settle(&self) {
-        for _ in 0..64 {
-            yield_now().await;
-        }
-    }
-
     async fn pass(&self, time: Duration) {
         self.clock.advance(time);
-        self.settle().await;
+        settle().await;
     }
 
     async fn free(&self) -> u64 {
-        self.stored.peek(WHO).await.unwrap().remaining()
+        self.free_of(WHO).await
+    }
+
+    async fn free_of(&self, subject: &str) -> u64 {
+        self.stored.peek(subject).await.unwrap().remaining()
     }
 }
 
@@ -257,7 +274,7 @@ async fn what_a_dropped_call_has_drawn_is_for_the_next() {
         scene.store.takes_answer.send_replace(false);
         let mut dropped = Box::pin(scene.limiter.check_cost(WHO, cost));
         assert!(poll!(&mut dropped).is_pending());
-        scene.settle().await;
+        settle().await;
         drop(dropped);
         scene.store.takes_answer.send_replace(true);
         for _ in 0..PORTION {
@@ -274,7 +291,7 @@ async fn callers_who_wait_for_a_draw_share_its_failure() {
     scene.store.takes_answer.send_replace(false);
     let calls = join_all((0..5).map(|_| scene.limiter.check(WHO)));
     let answering = async {
-        scene.settle().await;
+        settle().await;
         scene.pass(Duration::from_millis(1)).await;
         scene.store.takes_answer.send_replace(true);
     };
@@ -286,4 +303,104 @@ async fn callers_who_wait_for_a_draw_share_its_failure() {
     // Who comes later asks anew.
     scene.store.is_down.store(false, Ordering::Relaxed);
     assert_eq!(scene.source().await, Source::Store);
+}
+
+#[tokio::test]
+async fn what_many_subjects_have_not_used_comes_back_some_at_a_time() {
+    let scene = Scene::new();
+    let subjects: Vec<_> = (0..100).map(|number| format!("{WHO}-{number}")).collect();
+    for subject in &subjects {
+        let decision = scene.limiter.check(subject.as_str()).await.unwrap();
+        assert!(decision.is_allowed());
+    }
+    scene.store.refunds_answer.send_replace(false);
+    scene.pass(LEASE).await;
+    assert_eq!(*scene.store.refunds.lock().unwrap(), (32, 32));
+    scene.store.refunds_answer.send_replace(true);
+    settle().await;
+    assert_eq!(*scene.store.refunds.lock().unwrap(), (0, 32));
+    for subject in &subjects {
+        assert_eq!(scene.free_of(subject).await, LIMIT - 1);
+    }
+}
+
+#[tokio::test]
+async fn beyond_its_subjects_a_process_draws_nothing_ahead() {
+    let scene = Scene::new();
+    let (shared, two) = (&scene.limiter.0.limiter, NonZeroU32::new(2).unwrap());
+    let limiter = PrepaidLimiter::for_subjects(2, shared, two, LEASE).unwrap();
+    let check = async |subject| limiter.check_cost(subject, PORTION - 1).await.unwrap();
+    for (subject, left) in [
+        ("one", LIMIT - PORTION),
+        ("two", LIMIT - PORTION),
+        ("three", LIMIT - PORTION + 1),
+    ] {
+        assert!(check(subject).await.is_allowed());
+        assert_eq!(scene.free_of(subject).await, left);
+    }
+    // A subject has one lease, however often it draws.
+    for _ in 0..3 {
+        assert!(check("one").await.is_allowed());
+    }
+    assert_eq!(scene.free_of("one").await, LIMIT - 4 * (PORTION - 1) - 1);
+    scene.pass(LEASE).await;
+    assert!(check("three").await.is_allowed());
+    assert_eq!(scene.free_of("three").await, LIMIT - 2 * (PORTION - 1) - 1);
+}
+
+#[tokio::test]
+async fn a_lease_that_a_later_draw_has_replaced_is_looked_at_again() {
+    let scene = Scene::new();
+    for _ in 0..2 {
+        let decision = scene.limiter.check_cost(WHO, PORTION - 1).await.unwrap();
+        assert!(decision.is_allowed());
+        scene.pass(LEASE / 2).await;
+    }
+    let used = 2 * (PORTION - 1);
+    assert_eq!(scene.free().await, LIMIT - used - 1);
+    scene.pass(LEASE / 2).await;
+    assert_eq!(scene.free().await, LIMIT - used);
+}
+
+#[tokio::test]
+async fn a_limiter_that_is_dropped_gives_back_before_its_leases_end() {
+    let Scene {
+        clock,
+        stored,
+        limiter,
+        ..
+    } = Scene::new();
+    assert!(limiter.check(WHO).await.unwrap().is_allowed());
+    // Whoever waits for the end of the lease does so by now.
+    settle().await;
+    let before = clock.now();
+    drop(limiter);
+    settle().await;
+    assert_eq!(stored.peek(WHO).await.unwrap().remaining(), LIMIT - 1);
+    assert_eq!(clock.now(), before);
+}
+
+#[test]
+fn what_was_not_used_comes_back_though_the_runtime_that_drew_it_has_ended() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    let scene = Scene::new();
+    let source = runtime().block_on(async {
+        let source = scene.source().await;
+        settle().await;
+        source
+    });
+    assert_eq!(source, Source::Store);
+    runtime().block_on(async {
+        assert!(scene.limiter.check("bob").await.unwrap().is_allowed());
+        settle().await;
+        scene.pass(LEASE).await;
+        assert_eq!(
+            (scene.free().await, scene.free_of("bob").await),
+            (LIMIT - 1, LIMIT - 1)
+        );
+    });
 }
