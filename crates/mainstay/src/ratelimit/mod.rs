@@ -25,6 +25,9 @@
 //! `mainstay_limit_decisions_total{policy, decision}`: `decision` is `allowed`, for each policy of the
 //! limiter, or `denied`, for those that deny. `mainstay_limit_permits_lost_total{policy}`.
 //!
+//! `mainstay_limit_units_lost_total{policy}`: units that a [prepaid](Limiter::prepaid) limiter has drawn
+//! and not used, and that it could not give back, or may not have: they count as used for a period.
+//!
 //! # Spans
 //! `limit.check` with `policy`, `cost` and `outcome`: `allowed`, `denied` or `error`.
 

@@ -94,8 +94,9 @@ impl PrepaidLimiter {
             let policy = label.clone();
             counter!("mainstay_limit_decisions_total", "policy" => policy, "decision" => decision)
         };
+        let lost = counter!("mainstay_limit_units_lost_total", "policy" => label.clone());
         Ok(Self(Arc::new(Inner {
-            returns: Returns::new(Arc::clone(&limiter), subjects),
+            returns: Returns::new(Arc::clone(&limiter), subjects, lost),
             allowed: decided("allowed"),
             denied: decided("denied"),
             policy: policy.clone(),

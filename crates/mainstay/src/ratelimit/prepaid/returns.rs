@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use metrics::Counter;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -23,11 +24,15 @@ const AT_ONCE: usize = 32;
 /// The longest that the task sleeps.
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// An outage is over when nothing has failed for so long.
+const OUTAGE_ENDS: Duration = Duration::from_secs(10);
+
 /// Leases by their ends, one a slot, and a task while there are any.
 pub(super) struct Returns {
     limiter: Arc<Shared>,
     /// Slots that it takes.
     room: usize,
+    lost: Counter,
     state: Mutex<State>,
     /// Something is due before the task wakes.
     earlier: Notify,
@@ -42,6 +47,17 @@ struct State {
     wakes: Moment,
     /// Nobody uses the units any more.
     is_closing: bool,
+    outage: Outage,
+}
+
+/// When the store has failed last, until it has answered for a while.
+#[derive(Default)]
+struct Outage(Option<Moment>);
+
+/// Units on their way back; lost unless the store has answered.
+struct Owed<'a> {
+    units: u64,
+    lost: &'a Counter,
 }
 
 enum Step {
@@ -51,10 +67,11 @@ enum Step {
 }
 
 impl Returns {
-    pub(super) fn new(limiter: Arc<Shared>, room: usize) -> Arc<Self> {
+    pub(super) fn new(limiter: Arc<Shared>, room: usize, lost: Counter) -> Arc<Self> {
         Arc::new(Self {
             limiter,
             room,
+            lost,
             state: Mutex::default(),
             earlier: Notify::new(),
         })
@@ -83,9 +100,18 @@ impl Returns {
     /// Gives units back as far as the store answers.
     pub(super) async fn give_back(&self, subject: &Key, unused: Unused) {
         let Unused { units, at } = unused;
+        let lost = &self.lost;
+        let mut owed = Owed { units, lost };
         let call = self.limiter.call_on(subject);
-        if let Err(error) = call.cost(units).refund_of(at).await {
-            tracing::debug!(%error, units, "prepaid units not given back: they count as used");
+        let answer = call.cost(units).refund_of(at).await;
+        let now = self.limiter.clock.now();
+        let begins_outage = lock(&self.state).outage.begins(answer.is_err(), now);
+        match answer {
+            Ok(_) => owed.units = 0,
+            Err(error) if begins_outage => {
+                tracing::warn!(%error, units, "prepaid units not given back: they count as used");
+            }
+            Err(error) => tracing::debug!(%error, units, "prepaid units not given back"),
         }
     }
 
@@ -129,6 +155,17 @@ impl Returns {
     }
 }
 
+impl Outage {
+    /// One node of several may fail while the others answer.
+    fn begins(&mut self, has_failed: bool, now: Moment) -> bool {
+        if has_failed {
+            return self.0.replace(now).is_none();
+        }
+        self.0 = self.0.filter(|failed| now.since(*failed) < OUTAGE_ENDS);
+        false
+    }
+}
+
 impl State {
     fn insert(&mut self, ends: Moment, subject: Key, slot: Arc<Slot>) {
         self.due.insert((ends, self.next_id), (subject, slot));
@@ -153,6 +190,25 @@ impl State {
     }
 }
 
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        if self.units > 0 {
+            self.lost.increment(self.units);
+        }
+    }
+}
+
+impl Drop for Returns {
+    fn drop(&mut self) {
+        // No runtime is left to give them back on.
+        for (_, slot) in std::mem::take(&mut lock(&self.state).due).into_values() {
+            let units = slot.clear().map_or(0, |unused| unused.units);
+            let lost = &self.lost;
+            drop(Owed { units, lost });
+        }
+    }
+}
+
 /// For as long as there are leases.
 async fn run(returns: Arc<Returns>) {
     let mut calls = FuturesUnordered::new();
@@ -174,5 +230,30 @@ async fn run(returns: Arc<Returns>) {
             },
             Step::Done => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_begins_once_though_some_nodes_answer() {
+        let mut outage = Outage::default();
+        let start = Moment::default();
+        let mut begins = |has_failed, second| {
+            outage.begins(has_failed, start.after(Duration::from_secs(second)))
+        };
+        let answers = [
+            (false, 0),
+            (true, 1),
+            (false, 2),
+            (true, 10),
+            (false, 19),
+            (true, 20),
+        ];
+        let begun = answers.map(|(has_failed, second)| begins(has_failed, second));
+        assert_eq!(begun, [false, true, false, false, false, false]);
+        assert!(!begins(false, 30) && begins(true, 31));
     }
 }

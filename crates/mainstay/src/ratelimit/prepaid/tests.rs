@@ -29,6 +29,7 @@ const LEASE: Duration = Duration::from_millis(100);
 /// What a draw takes.
 const PORTION: u64 = 8;
 const WHO: &str = "ada";
+const LOST: &str = "mainstay_limit_units_lost_total";
 
 /// The memory backend, whose answers can be held up or fail.
 struct Store {
@@ -69,6 +70,7 @@ impl LimitStore for Store {
         let mut answers = self.refunds_answer.subscribe();
         answers.wait_for(|answers| *answers).await.unwrap();
         self.refunds.lock().unwrap().0 -= 1;
+        self.answer(Ok(()))?;
         self.memory.refund(demands, at).await
     }
 
@@ -201,6 +203,10 @@ impl Scene {
     async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         settle().await;
+    }
+
+    fn lost(&self) -> u64 {
+        self.counters.of(LOST, &["ingest"])
     }
 
     async fn free(&self) -> u64 {
@@ -403,4 +409,31 @@ fn what_was_not_used_comes_back_though_the_runtime_that_drew_it_has_ended() {
             (LIMIT - 1, LIMIT - 1)
         );
     });
+}
+
+#[tokio::test]
+async fn what_cannot_be_given_back_is_counted() {
+    let scene = Scene::new();
+    assert_eq!(scene.source().await, Source::Store);
+    scene.pass(LEASE).await;
+    assert_eq!(scene.lost(), 0);
+    assert_eq!(scene.source().await, Source::Store);
+    scene.store.is_down.store(true, Ordering::Relaxed);
+    scene.pass(LEASE).await;
+    assert_eq!(scene.lost(), PORTION - 1);
+    scene.store.is_down.store(false, Ordering::Relaxed);
+    assert_eq!(scene.free().await, LIMIT - 1 - PORTION);
+}
+
+#[test]
+fn what_is_held_when_there_is_no_runtime_any_more_is_counted() {
+    let scene = Scene::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let source = runtime.unwrap().block_on(scene.source());
+    assert_eq!(source, Source::Store);
+    let Scene {
+        limiter, counters, ..
+    } = scene;
+    drop(limiter);
+    assert_eq!(counters.of(LOST, &["ingest"]), PORTION - 1);
 }
