@@ -468,3 +468,40 @@ pub async fn prepaid_units_that_are_not_used_come_back(subject: &Subject) {
         assert_eq!(refused.kind(), ErrorKind::Invalid);
     }
 }
+
+/// One whose leases are longer than a test, with what the store counts.
+fn prepaid_for_long(subject: &Subject) -> (PrepaidLimiter, Limiter) {
+    let lease = HOUR / 10;
+    let policy = |period| Policy::window("long", 80, period).unwrap();
+    let limiter = subject.stay().limiter(policy(HOUR));
+    let prepaid = limiter.prepaid(NonZeroU32::new(2).unwrap(), lease);
+    let counted = subject.stay().limiter(policy(HOUR + lease));
+    (prepaid.unwrap(), counted)
+}
+
+pub async fn a_prepaid_limit_can_be_looked_at_and_reset(subject: &Subject) {
+    let (node, counted) = prepaid_for_long(subject);
+    assert_eq!(node.peek(WHO).await.unwrap().remaining(), 80);
+    assert!(!node.reset(WHO).await.unwrap());
+    for left in [79, 78, 77] {
+        assert!(node.check(WHO).await.unwrap().is_allowed());
+        let look = node.peek(WHO).await.unwrap();
+        assert_eq!((look.remaining(), look.cost()), (left, 0));
+    }
+    // What one process holds counts as used for another.
+    let (other, _) = prepaid_for_long(subject);
+    assert_eq!(other.peek(WHO).await.unwrap().remaining(), 72);
+    assert!(node.check_cost(WHO, 77).await.unwrap().is_allowed());
+    for source in [Source::Store, Source::Refusal] {
+        let denied = node.check(WHO).await.unwrap();
+        assert_eq!((denied.is_allowed(), denied.source()), (false, source));
+    }
+    assert!(node.reset(WHO).await.unwrap());
+    assert_eq!(node.peek(WHO).await.unwrap().remaining(), 80);
+    assert_eq!(node.check(WHO).await.unwrap().source(), Source::Store);
+    assert_eq!(node.peek(WHO).await.unwrap().remaining(), 79);
+    // What the process holds goes with it.
+    assert!(node.reset(WHO).await.unwrap());
+    assert_eq!(node.check(WHO).await.unwrap().source(), Source::Store);
+    assert_eq!(counted.peek(WHO).await.unwrap().remaining(), 72);
+}

@@ -156,6 +156,7 @@ macro_rules! behaviours {
                 a_permit_and_a_rate_are_taken_together_or_not_at_all
                 prepaid_units_of_all_processes_stay_within_the_limit
                 prepaid_units_that_are_not_used_come_back
+                a_prepaid_limit_can_be_looked_at_and_reset
             }
             lock {
                 a_held_lock_excludes_others

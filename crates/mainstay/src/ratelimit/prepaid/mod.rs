@@ -149,6 +149,64 @@ impl PrepaidLimiter {
         self.by_draw(subject, slot, cost).await
     }
 
+    /// Looks without charging: what remains in the store, with what this process holds unused. What
+    /// other processes hold counts as used.
+    ///
+    /// Not to be mixed with [`Limiter::peek`](super::Limiter::peek) of the same policy: the store
+    /// counts by a period that is longer by the lease, and a look by another one moves what was
+    /// counted to now.
+    ///
+    /// Cancel safe.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use std::time::Duration;
+    /// use mainstay::ratelimit::Policy;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let stay = mainstay::Mainstay::memory();
+    /// let nodes = NonZeroU32::new(4).expect("not zero");
+    /// let policy = Policy::window("ingest", 10_000, Duration::from_secs(1))?;
+    /// let limiter = stay.limiter(policy).prepaid(nodes, Duration::from_millis(500))?;
+    /// assert!(limiter.check_cost("plant-7", 3).await?.is_allowed());
+    /// assert_eq!(limiter.peek("plant-7").await?.remaining(), 9_997);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn peek(&self, subject: impl AsKey) -> Result<Decision> {
+        let subject = subject.as_key()?.into_owned();
+        let slot = self.0.slots.get(subject.as_str());
+        let held = slot.map_or(0, |slot| slot.unused());
+        let look = self.0.limiter.call_on(&subject).cost(0).peek().await?;
+        // They may have been given back meanwhile.
+        let held = held.min(look.limit().saturating_sub(look.remaining()));
+        Ok(look.of_a_part(0, held))
+    }
+
+    /// Forgets what was counted for a subject, what this process holds for it, and that it was refused;
+    /// whether anything was counted.
+    ///
+    /// What other processes hold they may use until its lease ends: up to a quarter of the limit, once.
+    /// That the subject was refused they forget within a lease.
+    ///
+    /// A dropped call may have taken effect; it is harmless to repeat.
+    ///
+    /// # Errors
+    /// As [`Limiter::reset`](super::Limiter::reset).
+    pub async fn reset(&self, subject: impl AsKey) -> Result<bool> {
+        let subject = subject.as_key()?.into_owned();
+        let slot = self.0.slot_of(&subject);
+        // What a draw that is under way was told is of before.
+        let _alone = slot.drawing.lock().await;
+        let was_counted = self.0.limiter.call_on(&subject).reset().await?;
+        slot.forget();
+        Ok(was_counted)
+    }
+
     /// Draws for one caller of a subject at a time; the others find what it has drawn.
     async fn by_draw(&self, subject: Key, slot: Arc<Slot>, cost: u64) -> Result<Decision> {
         let asked = self.0.limiter.clock.now();

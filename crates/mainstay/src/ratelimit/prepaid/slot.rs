@@ -159,6 +159,17 @@ impl Slot {
         };
     }
 
+    /// As it was before the first draw.
+    pub(super) fn forget(&self) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Current::default();
+    }
+
+    pub(super) fn unused(&self) -> u64 {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.units.load(Ordering::Acquire)
+    }
+
     pub(super) fn refuse(&self, refusal: Refusal, drawn: Drawn) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         current.refusal = Some(refusal);
