@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::poll;
 use mainstay::ratelimit::{
     Decision, Entry, Limiter, Permit, PermitAttempt, Policy, PrepaidLimiter, RetryAfter, Source,
     Unit, WhenDown,
@@ -393,7 +394,7 @@ pub async fn a_permit_and_a_rate_are_taken_together_or_not_at_all(subject: &Subj
     assert!(two.leave().await.unwrap());
 }
 
-const PAID_FOR: Duration = ms(100);
+const PAID_FOR: Duration = ms(300);
 
 fn prepaid(subject: &Subject, limit: u64) -> PrepaidLimiter {
     let policy = Policy::window("ingest", limit, ms(900)).unwrap();
@@ -405,7 +406,7 @@ fn prepaid(subject: &Subject, limit: u64) -> PrepaidLimiter {
 pub async fn prepaid_units_of_all_processes_stay_within_the_limit(subject: &Subject) {
     // Each is a process of its own as far as it knows.
     let nodes = [prepaid(subject, 80), prepaid(subject, 80)];
-    assert_eq!(nodes[0].portion(), 8);
+    assert_eq!(nodes[0].portion(), 10);
     let mut admitted = [0, 0];
     let mut local = 0;
     while admitted.iter().sum::<u64>() < 80 {
@@ -419,7 +420,7 @@ pub async fn prepaid_units_of_all_processes_stay_within_the_limit(subject: &Subj
     for node in &nodes {
         let denied = node.check(WHO).await.unwrap();
         assert!(!denied.is_allowed());
-        assert!(matches!(denied.retry_after(), Some(RetryAfter::After(wait)) if wait <= ms(1_020)));
+        assert!(matches!(denied.retry_after(), Some(RetryAfter::After(wait)) if wait <= ms(1_220)));
         let again = node.check(WHO).await.unwrap();
         assert_eq!(
             (again.is_allowed(), again.source()),
@@ -430,7 +431,7 @@ pub async fn prepaid_units_of_all_processes_stay_within_the_limit(subject: &Subj
     }
     // Another subject has all of its own.
     assert!(nodes[0].check_cost("eve", 80).await.unwrap().is_allowed());
-    subject.advance(ms(1_030)).await;
+    subject.advance(ms(1_230)).await;
     assert!(nodes[1].check(WHO).await.unwrap().is_allowed());
 }
 
@@ -477,6 +478,59 @@ fn prepaid_for_long(subject: &Subject) -> (PrepaidLimiter, Limiter) {
     let prepaid = limiter.prepaid(NonZeroU32::new(2).unwrap(), lease);
     let counted = subject.stay().limiter(policy(HOUR + lease));
     (prepaid.unwrap(), counted)
+}
+
+async fn come_back(counted: &Limiter, left: u64) {
+    eventually("what is not used comes back", Subject::BOUND, async || {
+        let free = counted.peek(WHO).await.unwrap().remaining();
+        (free == left).then_some(()).ok_or(format!("{free} free"))
+    })
+    .await;
+}
+
+pub async fn prepaid_units_come_back_when_nobody_can_use_them(subject: &Subject) {
+    let (node, counted) = prepaid_for_long(subject);
+    assert_eq!(node.portion(), 8);
+    assert!(node.check_cost(WHO, 3).await.unwrap().is_allowed());
+    assert_eq!(counted.peek(WHO).await.unwrap().remaining(), 72);
+    // Whoever waits for the end of the lease does so by now.
+    subject.advance(ms(10)).await;
+    drop(node);
+    come_back(&counted, 77).await;
+}
+
+pub async fn a_dropped_prepaid_call_loses_nothing(subject: &Subject) {
+    let (node, counted) = prepaid_for_long(subject);
+    let mut call = Box::pin(node.check_cost(WHO, 8));
+    assert!(poll!(&mut call).is_pending());
+    drop(call);
+    // The draw goes on, and is for the next.
+    for left in [79, 78] {
+        let next = node.check(WHO).await.unwrap();
+        assert_eq!((next.is_allowed(), next.source()), (true, Source::Lease));
+        assert_eq!(next.remaining(), left);
+    }
+    assert_eq!(counted.peek(WHO).await.unwrap().remaining(), 72);
+}
+
+pub async fn a_prepaid_refusal_is_held_to_for_a_lease_at_most(subject: &Subject) {
+    let policy = |period| Policy::window("hourly", 80, period).unwrap();
+    let limiter = subject.stay().limiter(policy(HOUR));
+    let node = limiter.prepaid(NonZeroU32::new(2).unwrap(), PAID_FOR);
+    let (node, counted) = (
+        node.unwrap(),
+        subject.stay().limiter(policy(HOUR + PAID_FOR)),
+    );
+    assert!(node.check_cost(WHO, 80).await.unwrap().is_allowed());
+    for source in [Source::Store, Source::Refusal] {
+        let denied = node.check(WHO).await.unwrap();
+        assert_eq!((denied.is_allowed(), denied.source()), (false, source));
+        assert!(matches!(denied.retry_after(), Some(RetryAfter::After(wait)) if wait > HOUR));
+    }
+    // As another process does it.
+    assert!(counted.reset(WHO).await.unwrap());
+    subject.advance(PAID_FOR + ms(10)).await;
+    assert!(node.check(WHO).await.unwrap().is_allowed());
 }
 
 pub async fn a_prepaid_limit_can_be_looked_at_and_reset(subject: &Subject) {

@@ -156,6 +156,9 @@ macro_rules! behaviours {
                 a_permit_and_a_rate_are_taken_together_or_not_at_all
                 prepaid_units_of_all_processes_stay_within_the_limit
                 prepaid_units_that_are_not_used_come_back
+                prepaid_units_come_back_when_nobody_can_use_them
+                a_dropped_prepaid_call_loses_nothing
+                a_prepaid_refusal_is_held_to_for_a_lease_at_most
                 a_prepaid_limit_can_be_looked_at_and_reset
             }
             lock {
