@@ -167,6 +167,11 @@ impl Limiter {
     /// All processes must use the policy in this way, with the same `lease`; 50 ms are enough to draw
     /// 20 times a second.
     ///
+    /// A subject that the store has refused is refused by the process itself for at most `lease`, with
+    /// the exact time to come back; then the store is asked again. A draw goes on when its caller is
+    /// dropped. What is held when the limiter is dropped is given back at once. For more than 100,000
+    /// subjects at a time nothing is drawn ahead: they are asked for one by one.
+    ///
     /// ```
     /// use std::num::{NonZeroU32, NonZeroUsize};
     /// use std::time::Duration;
