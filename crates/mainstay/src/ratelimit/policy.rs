@@ -51,8 +51,8 @@ impl Policy {
     /// period longer than need be.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` from 1 to 2^53 and
-    /// `period` from 1 ms to 366 days.
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is an ASCII [`Name`], `limit` from 1 to 2^53
+    /// and `period` from 1 ms to 366 days.
     pub fn window(name: &str, limit: u64, period: Duration) -> Result<Self> {
         let rule = Rule::Window(Window::new(limit, period)?);
         Self::new(name, limit, period, rule)
@@ -62,8 +62,8 @@ impl Policy {
     /// call is kept, so that a decision costs more the more of them there are.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` from 1 to 1,000 and
-    /// `period` from 1 ms to 366 days.
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is an ASCII [`Name`], `limit` from 1 to
+    /// 1,000 and `period` from 1 ms to 366 days.
     pub fn exact(name: &str, limit: u64, period: Duration) -> Result<Self> {
         let rule = Rule::Exact(Exact::new(limit, period)?);
         Self::new(name, limit, period, rule)
@@ -77,9 +77,9 @@ impl Policy {
     /// policy finds the time until the bucket is full as it was.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` and `burst` from 1
-    /// to 2^53, `period` from 1 ms to 366 days, the limit at most one unit a nanosecond, and an empty
-    /// bucket full again within 142 years.
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is an ASCII [`Name`], `limit` and `burst`
+    /// from 1 to 2^53, `period` from 1 ms to 366 days, the limit at most one unit a nanosecond, and an
+    /// empty bucket full again within 142 years.
     pub fn gcra(name: &str, limit: u64, period: Duration, burst: u64) -> Result<Self> {
         let rule = Rule::Gcra(Gcra::new(limit, period, burst)?);
         Self::new(name, limit, period, rule)
@@ -88,8 +88,8 @@ impl Policy {
     /// At most `limit` in each window of the calendar of a time zone, named as in the IANA database.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` from 1 to 2^53 and
-    /// the zone known.
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is an ASCII [`Name`], `limit` from 1 to 2^53
+    /// and the zone known.
     pub fn fixed(name: &str, limit: u64, unit: Unit, zone: &str) -> Result<Self> {
         let rule = Rule::Fixed(Fixed::new(limit, Calendar::new(unit, zone)?)?);
         let period = Duration::from_secs(unit.longest_seconds());
@@ -100,8 +100,8 @@ impl Policy {
     /// not given back, because its process has died, ends after `lease`.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is a [`Name`], `limit` from 1 to 1,000 and
-    /// `lease` from 100 ms to 24 hours.
+    /// [`Invalid`](crate::ErrorKind::Invalid) unless the name is an ASCII [`Name`], `limit` from 1 to
+    /// 1,000 and `lease` from 100 ms to 24 hours.
     pub fn concurrent(name: &str, limit: u64, lease: Duration) -> Result<Self> {
         let rule = Rule::Concurrent(Concurrent::new(limit, lease)?);
         Self::new(name, limit, lease, rule)
@@ -124,8 +124,15 @@ impl Policy {
     }
 
     fn new(name: &str, limit: u64, period: Duration, rule: Rule) -> Result<Self> {
+        let name = Name::new(name)?;
+        // It is told to clients as a String of RFC 9651.
+        if let Some(wrong) = name.as_str().chars().find(|c| !c.is_ascii()) {
+            return Err(Error::invalid(format!(
+                "name of a policy holds {wrong:?}: ASCII letters, digits and . _ - / are allowed"
+            )));
+        }
         Ok(Self {
-            name: Name::new(name)?,
+            name,
             limit,
             period,
             rule,
@@ -234,5 +241,20 @@ impl fmt::Display for Policy {
                 write!(f, "{name}={limit}/{unit}:fixed,zone={zone}")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_beyond_ascii_is_refused_as_text_as_well() {
+        let expected = "name of a policy holds 'ü': ASCII letters, digits and . _ - / are allowed";
+        let built = Policy::window("grüße", 1, Duration::from_secs(1)).unwrap_err();
+        assert_eq!(built.kind(), crate::ErrorKind::Invalid);
+        assert_eq!(built.to_string(), expected);
+        let read = "grüße=1/1s:exact".parse::<Policy>().unwrap_err();
+        assert_eq!(read.to_string(), expected);
     }
 }
