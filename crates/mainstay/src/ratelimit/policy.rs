@@ -170,6 +170,15 @@ impl Policy {
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
+    /// The same for a time since 1970: of a calendar it is the window that holds it, not the longest.
+    pub fn restored_within_at(&self, at: Duration) -> Duration {
+        let Rule::Fixed(rule) = &self.rule else {
+            return self.restored_within();
+        };
+        let window = rule.calendar().length_at(at.as_secs());
+        window.map_or(self.period, Duration::from_secs)
+    }
+
     /// Whether it gives permits.
     pub fn is_concurrent(&self) -> bool {
         matches!(self.rule, Rule::Concurrent(_))
@@ -256,5 +265,41 @@ mod tests {
         assert_eq!(built.to_string(), expected);
         let read = "grüße=1/1s:exact".parse::<Policy>().unwrap_err();
         assert_eq!(read.to_string(), expected);
+    }
+
+    #[test]
+    fn the_window_of_a_calendar_is_the_one_that_a_time_is_in() {
+        let at = |text: &str| {
+            let second = text.parse::<jiff::Timestamp>().unwrap().as_second();
+            Duration::from_secs(second.try_into().unwrap())
+        };
+        for (text, time, hours) in [
+            ("mail=5/day:fixed", "2026-03-29T12:00:00Z", 24),
+            (
+                "mail=5/day:fixed,zone=Europe/Berlin",
+                "2026-03-29T12:00:00Z",
+                23,
+            ),
+            (
+                "mail=5/day:fixed,zone=Europe/Berlin",
+                "2026-10-25T12:00:00Z",
+                25,
+            ),
+            ("mail=5/month:fixed", "2026-02-03T00:00:00Z", 28 * 24),
+            ("mail=5/year:fixed", "2026-02-03T00:00:00Z", 365 * 24),
+            ("mail=5/2h", "2026-02-03T00:00:00Z", 2),
+            ("mail=5/1h:gcra,burst=15", "2026-02-03T00:00:00Z", 3),
+        ] {
+            let policy = text.parse::<Policy>().unwrap();
+            let window = policy.restored_within_at(at(time));
+            assert_eq!(window, Duration::from_hours(hours), "{text} at {time}");
+        }
+        // Beyond the calendar: the longest that a day can be.
+        let policy = "mail=5/day:fixed".parse::<Policy>().unwrap();
+        let year_10000 = Duration::from_secs(253_402_300_800);
+        assert_eq!(
+            policy.restored_within_at(year_10000),
+            policy.restored_within()
+        );
     }
 }

@@ -116,6 +116,12 @@ impl Calendar {
         Ok([start, end, self.window(end)?.1])
     }
 
+    /// How long the window is that holds a time, in seconds.
+    pub(crate) fn length_at(&self, second: u64) -> Result<u64> {
+        let (start, end) = self.window(second)?;
+        Ok(end - start)
+    }
+
     fn window(&self, second: u64) -> Result<(u64, u64)> {
         let bounds = || {
             let at = Timestamp::from_second(i64::try_from(second).unwrap_or(i64::MAX))?;

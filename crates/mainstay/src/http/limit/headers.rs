@@ -38,10 +38,8 @@ pub fn set(
     let partition = partition.as_deref().unwrap_or_default();
     let policy = |policy: &Policy| {
         let (name, quota) = (policy.name(), integer(policy.capacity()));
-        format!(
-            "\"{name}\";q={quota};w={}{partition}",
-            seconds(policy.restored_within())
-        )
+        let window = seconds(policy.restored_within_at(decision.decided_at()));
+        format!("\"{name}\";q={quota};w={window}{partition}")
     };
     let left = |quota: &Quota| {
         let (name, remaining) = (&quota.policy, integer(quota.remaining));
@@ -144,5 +142,13 @@ mod tests {
             text(&fields, &RATELIMIT),
             ["\"all\";r=999999999999999;t=61"]
         );
+    }
+
+    #[tokio::test]
+    async fn the_window_of_a_calendar_is_the_current_one() {
+        let (stay, mut fields) = (on_manual_clock().await, HeaderMap::new());
+        add(&mut fields, &stay, "mail=5/day:fixed", 1).await;
+        assert_eq!(text(&fields, &RATELIMIT_POLICY), ["\"mail\";q=5;w=86400"]);
+        assert_eq!(text(&fields, &RATELIMIT), ["\"mail\";r=4;t=86400"]);
     }
 }
