@@ -22,6 +22,7 @@ const QUOTAS: [(&str, i64); 2] = [("burst", 20), ("window", 50)];
 
 on_both_flavors! {
     r10_header_fields_are_structured_and_tell_what_is_left
+    r10_layers_within_layers_tell_all_their_quotas
     r10_clients_behind_trusted_proxies_are_told_apart
 }
 
@@ -34,12 +35,19 @@ async fn limiter(flavor: Flavor) -> (Server, Limiter) {
     (server, limiter.unwrap())
 }
 
+fn app() -> Router {
+    Router::new().route("/", get(async || "hello"))
+}
+
 /// Serves hello at an address until it is dropped.
 struct Service(JoinHandle<()>, String);
 
 impl Service {
     async fn start(layer: LimitLayer) -> Self {
-        let app = Router::new().route("/", get(async || "hello")).layer(layer);
+        Self::serve(app().layer(layer)).await
+    }
+
+    async fn serve(app: Router) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -156,6 +164,36 @@ async fn r10_header_fields_are_structured_and_tell_what_is_left(flavor: Flavor) 
         admitted >= 20 && denied > 0,
         "{admitted} admitted, {denied} denied"
     );
+}
+
+async fn r10_layers_within_layers_tell_all_their_quotas(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let stay = connect(&server.url()).await;
+    let layer = |policy: &str| {
+        let limiter = stay.limiter(policy.parse().unwrap());
+        LimitLayer::new(limiter, header_key("x-api-key")).legacy_headers()
+    };
+    // No structured field holds a number as large as the outer limit.
+    let (inner, outer) = (layer("day=5/day:fixed"), layer("all=9007199254740992/1m"));
+    let service = Service::serve(app().layer(inner).layer(outer)).await;
+    let request = Client::new().get(&service.1).header("x-api-key", "ada");
+    let response = request.send().await.unwrap();
+    let headers = response.headers();
+    let both = |name, place: usize| {
+        let entries = entries(headers, name).into_iter();
+        let numbers = entries.map(|(name, numbers, _)| (name, numbers[place]));
+        numbers.collect::<Vec<_>>()
+    };
+    let told = |day, all| {
+        let both = [("day", day), ("all", all)];
+        both.map(|(name, number)| (name.to_owned(), Some(number)))
+    };
+    assert_eq!(both("ratelimit-policy", 0), told(5, 999_999_999_999_999));
+    assert_eq!(both("ratelimit-policy", 1), told(86_400, 60));
+    assert_eq!(both("ratelimit", 2), told(4, 999_999_999_999_999));
+    assert_eq!(headers["x-ratelimit-limit"], "5");
+    assert_eq!(headers["x-ratelimit-remaining"], "4");
+    println!("{flavor}: R10 two layers: all fields parsed, both quotas told");
 }
 
 async fn r10_clients_behind_trusted_proxies_are_told_apart(flavor: Flavor) {

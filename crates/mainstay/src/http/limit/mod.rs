@@ -49,6 +49,10 @@
 //! Whom a request counts for is told by a [`RequestKey`]: a header, what authentication has left in the
 //! request's extensions (a closure), or the [client's address](ClientAddress). A request without a key
 //! counts for a subject that all such requests share.
+//!
+//! Layers may stand within others, and the fields tell the quotas of all that have decided. Each charges
+//! by itself: what an outer one has taken is taken, also when an inner one denies. For all or none give
+//! one layer several policies, by [`Limiter::and`](crate::ratelimit::Limiter::and).
 
 mod address;
 pub mod headers;
