@@ -50,7 +50,8 @@ impl LimitLayer {
         self.with(|terms| terms.has_legacy = true)
     }
 
-    /// Tells clients the subject that a request counts for, as `pk`. Not where it is a secret.
+    /// Tells clients the subject that a request counts for, as `pk`; `-` is that of all requests without a
+    /// key. Not where keys are a secret.
     pub fn partition_key(self) -> Self {
         self.with(|terms| terms.tells_key = true)
     }

@@ -1,5 +1,6 @@
 //! The service.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +13,8 @@ use tower_service::Service;
 
 use super::layer::Terms;
 use super::{headers, problem};
-use crate::error::{ErrorKind, Result};
+use crate::AsKey;
+use crate::error::Result;
 use crate::ratelimit::Decision;
 
 /// Whom requests count for that do not say.
@@ -33,23 +35,18 @@ impl<S> LimitService<S> {
 
 impl Terms {
     /// The decision, and the subject that it is on.
-    async fn decide(&self, request: &Parts) -> Result<(Decision, String)> {
-        let key = self.key.key(request).filter(|key| !key.is_empty());
-        let key = key.unwrap_or_else(|| NOBODY.to_owned());
+    async fn decide(&self, request: &Parts) -> Result<(Decision, Cow<'static, str>)> {
+        // A key that is none, such as one that is too long, is like none.
+        let key = self.key.key(request).filter(|key| key.key_text().is_ok());
+        let subject = key.map_or(Cow::Borrowed(NOBODY), Cow::Owned);
         let cost = (self.cost)(request);
-        let decision = match self.limiter.check_cost(&key, cost).await {
-            // A key that is none, such as one that is too long, is like none.
-            Err(error) if error.kind() == ErrorKind::Invalid => {
-                self.limiter.check_cost(NOBODY, cost).await?
-            }
-            decided => decided?,
-        };
-        Ok((decision, key))
+        let decision = self.limiter.check_cost(&*subject, cost).await?;
+        Ok((decision, subject))
     }
 
-    fn tell<B>(&self, response: &mut Response<B>, decision: &Decision, key: &str) {
+    fn tell<B>(&self, response: &mut Response<B>, decision: &Decision, subject: &str) {
         let fields = response.headers_mut();
-        let key = self.tells_key.then_some(key);
+        let key = self.tells_key.then_some(subject);
         headers::set(fields, self.limiter.policies(), decision, key);
         if self.has_legacy {
             headers::set_legacy(fields, decision);
@@ -81,7 +78,7 @@ where
         let terms = Arc::clone(&self.terms);
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let (decision, key) = match terms.decide(&parts).await {
+            let (decision, subject) = match terms.decide(&parts).await {
                 Ok(decided) => decided,
                 Err(error) => {
                     tracing::warn!(%error, "a request's limit was not checked: it is refused");
@@ -93,7 +90,7 @@ where
             } else {
                 problem::denied(&decision)
             };
-            terms.tell(&mut response, &decision, &key);
+            terms.tell(&mut response, &decision, &subject);
             Ok(response)
         })
     }
@@ -105,5 +102,67 @@ impl<S: fmt::Debug> fmt::Debug for LimitService<S> {
             .field("inner", &self.inner)
             .field("limiter", &self.terms.limiter)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+
+    use tower_layer::Layer;
+
+    use super::*;
+    use crate::Mainstay;
+    use crate::http::limit::{LimitLayer, header_key};
+
+    #[derive(Clone)]
+    struct Hello;
+
+    impl Service<Request<()>> for Hello {
+        type Response = Response<String>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            ready(Ok(Response::new("hello".to_owned())))
+        }
+    }
+
+    fn layer(stay: &Mainstay, policy: &str) -> LimitLayer {
+        let limiter = stay.limiter(policy.parse().unwrap());
+        LimitLayer::new(limiter, header_key("x-api-key"))
+    }
+
+    /// Status, and the field `RateLimit` without its times.
+    async fn ask<S>(service: &mut S, key: &str) -> (u16, String)
+    where
+        S: Service<Request<()>, Response = Response<String>, Error = Infallible>,
+    {
+        let request = Request::builder().header("x-api-key", key);
+        let response = service.call(request.body(()).unwrap()).await.unwrap();
+        let left = response.headers().get("ratelimit");
+        let left = left.map_or("", |value| value.to_str().unwrap());
+        let is_time = |parameter: &&str| !parameter.starts_with("t=");
+        let left: Vec<_> = left.split(';').filter(is_time).collect();
+        (response.status().as_u16(), left.join(";"))
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_none_is_told_as_the_subject_that_counts_for_it() {
+        let api = layer(&Mainstay::memory(), "api=5/1h").partition_key();
+        let mut service = api.layer(Hello);
+        let too_long = "k".repeat(1_025);
+        for (key, left) in [
+            ("ada", "\"api\";r=4;pk=:YWRh:"),
+            (too_long.as_str(), "\"api\";r=4;pk=:LQ==:"),
+            ("", "\"api\";r=3;pk=:LQ==:"),
+        ] {
+            assert_eq!(ask(&mut service, key).await, (200, left.to_owned()));
+        }
     }
 }
