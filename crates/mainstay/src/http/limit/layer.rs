@@ -40,7 +40,7 @@ impl LimitLayer {
         }
     }
 
-    /// How much a request costs; 1 without it.
+    /// How much a request costs; 1 without it. More than 2^53 counts as 2^53.
     pub fn cost(self, cost: impl Fn(&Parts) -> u64 + Send + Sync + 'static) -> Self {
         self.with(|terms| terms.cost = Arc::new(cost))
     }

@@ -14,6 +14,7 @@ use tower_service::Service;
 use super::layer::Terms;
 use super::{headers, problem};
 use crate::AsKey;
+use crate::backend::LIMIT_MAX;
 use crate::error::Result;
 use crate::ratelimit::Decision;
 
@@ -39,7 +40,7 @@ impl Terms {
         // A key that is none, such as one that is too long, is like none.
         let key = self.key.key(request).filter(|key| key.key_text().is_ok());
         let subject = key.map_or(Cow::Borrowed(NOBODY), Cow::Owned);
-        let cost = (self.cost)(request);
+        let cost = (self.cost)(request).min(LIMIT_MAX);
         let decision = self.limiter.check_cost(&*subject, cost).await?;
         Ok((decision, subject))
     }
@@ -164,5 +165,12 @@ mod tests {
         ] {
             assert_eq!(ask(&mut service, key).await, (200, left.to_owned()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_cost_beyond_all_limits_is_denied() {
+        let api = layer(&Mainstay::memory(), "api=5/1h").cost(|_| u64::MAX);
+        let answer = ask(&mut api.layer(Hello), "ada").await;
+        assert_eq!(answer, (429, "\"api\";r=5".to_owned()));
     }
 }
