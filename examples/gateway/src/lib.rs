@@ -53,5 +53,5 @@ pub fn app(stay: &Mainstay, proxies: &[&str]) -> mainstay::Result<Router> {
         .route("/export", post(export::export))
         .route("/", get(async || "hello\n"))
         .with_state(Arc::new(Limits { logins, exports }))
-        .layer(LimitLayer::new(requests, clients)))
+        .layer(LimitLayer::new(requests, clients)?))
 }

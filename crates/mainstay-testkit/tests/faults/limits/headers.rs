@@ -143,7 +143,7 @@ async fn checked(response: Response) -> bool {
 
 async fn r10_header_fields_are_structured_and_tell_what_is_left(flavor: Flavor) {
     let (_server, limiter) = limiter(flavor).await;
-    let layer = LimitLayer::new(limiter, header_key("x-api-key"));
+    let layer = LimitLayer::new(limiter, header_key("x-api-key")).unwrap();
     let service = Service::start(layer.legacy_headers().partition_key()).await;
     let client = Client::new();
     let (mut admitted, mut denied) = (0, 0);
@@ -171,7 +171,8 @@ async fn r10_layers_within_layers_tell_all_their_quotas(flavor: Flavor) {
     let stay = connect(&server.url()).await;
     let layer = |policy: &str| {
         let limiter = stay.limiter(policy.parse().unwrap());
-        LimitLayer::new(limiter, header_key("x-api-key")).legacy_headers()
+        let layer = LimitLayer::new(limiter, header_key("x-api-key")).unwrap();
+        layer.legacy_headers()
     };
     // No structured field holds a number as large as the outer limit.
     let (inner, outer) = (layer("day=5/day:fixed"), layer("all=9007199254740992/1m"));
@@ -199,7 +200,7 @@ async fn r10_layers_within_layers_tell_all_their_quotas(flavor: Flavor) {
 async fn r10_clients_behind_trusted_proxies_are_told_apart(flavor: Flavor) {
     let (_server, limiter) = limiter(flavor).await;
     let behind = ClientAddress::behind(["127.0.0.1"]).unwrap();
-    let service = Service::start(LimitLayer::new(limiter, behind)).await;
+    let service = Service::start(LimitLayer::new(limiter, behind).unwrap()).await;
     let client = Client::new();
     let admitted = async |forwarded: &str| {
         let calls = (0..30).map(|_| {

@@ -7,6 +7,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{LimitService, RequestKey};
+use crate::error::{Error, Result};
 use crate::ratelimit::Limiter;
 
 /// Limits the requests of a service.
@@ -26,10 +27,22 @@ pub(super) struct Terms {
 }
 
 impl LimitLayer {
-    /// Limits each request to what the limiter allows to its subject. Policies of concurrent calls are
-    /// not for this: requests are refused then.
-    pub fn new(limiter: Limiter, key: impl RequestKey) -> Self {
-        Self {
+    /// Limits each request to what the limiter allows to its subject.
+    ///
+    /// While the limiter's store does not answer, every request gets `503 Service Unavailable`, and waits
+    /// for up to the command timeout, 3 s by default, before. A service that is to go on without its
+    /// store says what is decided then, by [`Limiter::when_down`].
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when a policy gives permits of concurrent calls, which only
+    /// a handler can keep: [`enter`](crate::ratelimit::Call::enter) there.
+    pub fn new(limiter: Limiter, key: impl RequestKey) -> Result<Self> {
+        if let Some(policy) = limiter.policies().iter().find(|it| it.is_concurrent()) {
+            return Err(Error::invalid(format!(
+                "policy {policy} gives permits, which no layer keeps: enter in the handler"
+            )));
+        }
+        Ok(Self {
             terms: Arc::new(Terms {
                 limiter,
                 key: Arc::new(key),
@@ -37,7 +50,7 @@ impl LimitLayer {
                 tells_key: false,
                 has_legacy: false,
             }),
-        }
+        })
     }
 
     /// How much a request costs; 1 without it. More than 2^53 counts as 2^53.
@@ -78,5 +91,24 @@ impl fmt::Debug for LimitLayer {
         f.debug_struct("LimitLayer")
             .field("limiter", &self.terms.limiter)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Mainstay};
+
+    #[test]
+    fn a_limiter_of_permits_is_refused() {
+        let stay = Mainstay::memory();
+        let limiter = stay.limiter("api=5/1m".parse().unwrap());
+        let limiter = limiter.and("export=2/30s:concurrent".parse().unwrap());
+        let refused = LimitLayer::new(limiter.unwrap(), |_: &Parts| None).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert_eq!(
+            refused.to_string(),
+            "policy export=2/30s:concurrent gives permits, which no layer keeps: enter in the handler"
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! Rate limits before a service.
 //!
 //! A request that the limiter denies gets `429 Too Many Requests` with a problem document; all get the
-//! headers of [`headers`], which say what is left.
+//! headers of [`headers`], which say what is left. One that nobody can decide on, since the store does not
+//! answer and the limiter has no [`when_down`](crate::ratelimit::Limiter::when_down), gets `503 Service
+//! Unavailable`.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -33,7 +35,7 @@
 //! }
 //!
 //! let limiter = Mainstay::memory().limiter(Policy::window("api", 1, Duration::from_mins(1))?);
-//! let mut hello = LimitLayer::new(limiter, header_key("x-api-key")).layer(Hello);
+//! let mut hello = LimitLayer::new(limiter, header_key("x-api-key"))?.layer(Hello);
 //! let mut ask = || hello.call(Request::builder().header("x-api-key", "ada").body(String::new()).unwrap());
 //!
 //! let first = ask().await?;

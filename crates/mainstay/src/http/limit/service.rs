@@ -136,7 +136,7 @@ mod tests {
 
     fn layer(stay: &Mainstay, policy: &str) -> LimitLayer {
         let limiter = stay.limiter(policy.parse().unwrap());
-        LimitLayer::new(limiter, header_key("x-api-key"))
+        LimitLayer::new(limiter, header_key("x-api-key")).unwrap()
     }
 
     /// Status, and the field `RateLimit` without its times.
