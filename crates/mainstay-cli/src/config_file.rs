@@ -28,6 +28,8 @@ struct Rule {
     domain: String,
     descriptor: Vec<String>,
     limits: Vec<String>,
+    #[serde(default)]
+    takes_rest: bool,
 }
 
 impl ConfigFile {
@@ -54,7 +56,14 @@ impl ConfigFile {
         }
         config.policies.extend(flags.iter().cloned());
         let rules = self.envoy.iter();
-        let rules = rules.map(|rule| EnvoyRule::new(&rule.domain, &rule.descriptor, &rule.limits));
+        let rules = rules.map(|rule| {
+            let read = EnvoyRule::new(&rule.domain, &rule.descriptor, &rule.limits)?;
+            Ok::<_, Failure>(if rule.takes_rest {
+                read.taking_rest()
+            } else {
+                read
+            })
+        });
         config.envoy = rules.collect::<Result<_, _>>()?;
         Ok(config)
     }

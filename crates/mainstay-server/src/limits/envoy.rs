@@ -27,6 +27,7 @@ pub struct EnvoyRule {
     domain: String,
     entries: Vec<Entry>,
     limits: Vec<String>,
+    takes_rest: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,25 @@ impl EnvoyRule {
             domain: domain.to_owned(),
             entries,
             limits: limits.iter().map(|name| name.as_ref().to_owned()).collect(),
+            takes_rest: false,
         })
+    }
+
+    /// Hits that are over a limit use up what is left of it.
+    ///
+    /// For work that is reported when it is done, as the tokens of an answer are at the end of a stream:
+    /// it took place whether it fits or not, and if it were not counted the next would begin as if there
+    /// was room.
+    #[must_use]
+    pub fn taking_rest(self) -> Self {
+        Self {
+            takes_rest: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn takes_rest(&self) -> bool {
+        self.takes_rest
     }
 
     pub(crate) fn limits(&self) -> &[String] {

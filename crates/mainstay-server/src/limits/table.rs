@@ -22,6 +22,7 @@ pub(crate) struct LimitTable {
 pub(crate) struct Match<'a> {
     pub(crate) limiters: Vec<&'a Limiter>,
     pub(crate) subject: mainstay::Key,
+    pub(crate) takes_rest: bool,
 }
 
 impl LimitTable {
@@ -56,6 +57,7 @@ impl LimitTable {
                 .filter_map(|name| self.limiter(name))
                 .collect(),
             subject: subject(domain, &open),
+            takes_rest: rule.takes_rest(),
         })
     }
 }

@@ -331,3 +331,31 @@ async fn a_client_without_a_key_is_told_so_by_its_status() {
         .insert("x-api-key", "secret".parse().unwrap());
     assert!(client.should_rate_limit(keyed).await.is_ok());
 }
+
+#[tokio::test]
+async fn what_is_reported_when_it_is_done_uses_up_the_rest() {
+    for (takes_rest, left) in [(false, 10), (true, 0)] {
+        let mut config = LimitConfig::default();
+        config
+            .policies
+            .push("tokens=100/day:fixed".parse().unwrap());
+        let rule = EnvoyRule::new("edge", &["user"], &["tokens"]).unwrap();
+        let rule = if takes_rest { rule.taking_rest() } else { rule };
+        config.envoy.push(rule);
+        let limits = Limits::new(config).unwrap();
+        let (server, _clock) = Server::on_a_clock(|config| config.limits = limits).await;
+        let mut client = client(&server).await;
+        let mut report = async |hits| {
+            let mut done = request(vec![descriptor(&[("user", "ada")])]);
+            done.hits_addend = hits;
+            ask(&mut client, done).await.overall_code()
+        };
+        assert_eq!(report(90).await, Code::Ok);
+        assert_eq!(report(90).await, Code::OverLimit);
+        let peek = server
+            .post("/v1/limits/tokens:peek", &json!({"subject": "ada"}))
+            .await;
+        let seen: Value = peek.json().await.unwrap();
+        assert_eq!(seen["remaining"], left);
+    }
+}

@@ -119,7 +119,7 @@ async fn several_policies_are_decided_on_in_one_step() {
         let allowed = server.post("/v1/limits/api,day,burst:check", &body).await;
         assert_eq!(
             header(&allowed, "ratelimit-policy"),
-            Some("\"api\";q=3;w=60, \"day\";q=5;w=90000, \"burst\";q=2;w=1")
+            Some("\"api\";q=3;w=60, \"day\";q=5;w=86400, \"burst\";q=2;w=1")
         );
         let answer: Value = allowed.json().await.unwrap();
         let left: Vec<_> = answer["quotas"].as_array().unwrap().iter().collect();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use mainstay::ratelimit::{Call, Decision, Limiter, Policy, Unit};
+use mainstay::ratelimit::{Call, Decision, Limiter, Policy, Quota, Unit};
 use mainstay::{Key, Mainstay};
 use mainstay_envoy::v3::rate_limit_descriptor::RateLimitOverride;
 use mainstay_envoy::v3::{RateLimitDescriptor, RateLimitRequest, RateLimitUnit};
@@ -13,6 +13,9 @@ use crate::limits::{LimitTable, Match};
 
 /// Descriptors of one request at most.
 const MOST: usize = 64;
+
+/// How often what is left of a limit is tried to be used up.
+const REST_TRIED: usize = 4;
 
 /// The policy of what Envoy limits by itself, and no rule does.
 const OVERRIDE: &str = "override";
@@ -29,12 +32,30 @@ pub(super) struct Demand<'a> {
     limiter: Cow<'a, Limiter>,
     subject: Key,
     hits: u64,
+    takes_rest: bool,
 }
 
 impl Demand<'_> {
     pub(super) fn policy(&self) -> &Policy {
         let policy = self.limiter.policies().first();
         policy.expect("invariant: a limiter has a policy")
+    }
+
+    /// Uses up what is left of a limit that is exceeded, where that is wanted.
+    async fn take_rest(&self, quota: &Quota) -> Result<(), mainstay::Error> {
+        let mut left = quota.remaining;
+        if !self.takes_rest || quota.retry_after.is_none() {
+            return Ok(());
+        }
+        // Others may have been faster.
+        for _ in 0..REST_TRIED {
+            if left == 0 {
+                break;
+            }
+            let taken = self.limiter.check_cost(&self.subject, left).await?;
+            left = taken.remaining();
+        }
+        Ok(())
     }
 }
 
@@ -71,29 +92,25 @@ impl<'a> Asked<'a> {
     }
 
     /// Two descriptors of one policy and subject are charged together.
-    fn add(&mut self, matched: Vec<(Cow<'a, Limiter>, Key)>, hits: u64) {
-        let mut demands = Vec::with_capacity(matched.len());
-        for (limiter, subject) in matched {
-            let mut demand = Demand {
-                limiter,
-                subject,
-                hits,
-            };
-            let is_same = |it: &Demand<'_>| {
+    fn add(&mut self, matched: Vec<Demand<'a>>, hits: u64) {
+        let mut indices = Vec::with_capacity(matched.len());
+        for mut demand in matched {
+            let same = self.demands.iter().position(|it| {
                 it.subject == demand.subject && it.policy().name() == demand.policy().name()
-            };
-            if let Some(index) = self.demands.iter().position(is_same) {
-                if let Some(same) = self.demands.get_mut(index) {
-                    same.hits = same.hits.saturating_add(demand.hits);
-                }
-                demands.push(index);
-                continue;
-            }
+            });
             demand.hits = hits;
-            demands.push(self.demands.len());
-            self.demands.push(demand);
+            match same.and_then(|index| Some((index, self.demands.get_mut(index)?))) {
+                Some((index, same)) => {
+                    same.hits = same.hits.saturating_add(hits);
+                    indices.push(index);
+                }
+                None => {
+                    indices.push(self.demands.len());
+                    self.demands.push(demand);
+                }
+            }
         }
-        self.descriptors.push(demands);
+        self.descriptors.push(indices);
     }
 
     /// Nothing if no limit applies.
@@ -111,10 +128,16 @@ impl<'a> Asked<'a> {
                 return Ok(Some(seen));
             }
         }
-        match self.call(|demand| demand.hits) {
-            Some(call) => Ok(Some(call.check().await?)),
-            None => Ok(None),
+        let Some(call) = self.call(|demand| demand.hits) else {
+            return Ok(None);
+        };
+        let decision = call.check().await?;
+        if !decision.is_allowed() {
+            for (demand, quota) in self.demands.iter().zip(decision.quotas()) {
+                demand.take_rest(quota).await?;
+            }
         }
+        Ok(Some(decision))
     }
 
     fn call(&self, cost: impl Fn(&Demand<'_>) -> u64) -> Option<Call<'_>> {
@@ -126,13 +149,13 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The limiters of a descriptor, and whom it counts for.
+/// What decides on a descriptor.
 fn matching<'a>(
     table: &'a LimitTable,
     stay: &Mainstay,
     domain: &str,
     descriptor: &RateLimitDescriptor,
-) -> Result<Vec<(Cow<'a, Limiter>, Key)>, Refusal> {
+) -> Result<Vec<Demand<'a>>, Refusal> {
     let entries = descriptor.entries.iter();
     let entries: Vec<_> = entries
         .map(|entry| (entry.key.as_str(), entry.value.as_str()))
@@ -140,35 +163,45 @@ fn matching<'a>(
     let matched = table.matching(domain, &entries);
     let outcome = if matched.is_some() { "matched" } else { "none" };
     metrics::counter!(crate::metrics::DESCRIPTORS, "rule" => outcome).increment(1);
-    let Some(asked) = &descriptor.limit else {
-        let limiters = matched.into_iter().flat_map(|Match { limiters, subject }| {
-            let each = limiters.into_iter();
-            each.map(move |limiter| (Cow::Borrowed(limiter), subject.clone()))
-        });
-        return Ok(limiters.collect());
-    };
-    let (policy, subject) = match &matched {
-        None => {
+    let (limiters, subject, takes_rest) = match (matched, &descriptor.limit) {
+        (None, None) => return Ok(Vec::new()),
+        (None, Some(own)) => {
             let values = entries.iter().flat_map(|(key, value)| [*key, *value]);
             let values: Vec<_> = [domain].into_iter().chain(values).collect();
-            let policy = overridden(None, asked)?;
-            (policy, crate::limits::subject(domain, &values))
+            let limiter = stay.limiter(overridden(None, own)?);
+            let subject = crate::limits::subject(domain, &values);
+            (vec![Cow::Owned(limiter)], subject, false)
         }
-        Some(Match { limiters, subject }) => match limiters.as_slice() {
-            [] => return Ok(Vec::new()),
-            [limiter] => (
-                overridden(limiter.policies().first(), asked)?,
-                subject.clone(),
-            ),
-            _ => {
-                return Err(Refusal::Invalid(
-                    "a descriptor has a limit of its own, and the rule that fits it several: which one it is for is not known".to_owned(),
-                ));
-            }
-        },
+        (Some(matched), own) => {
+            let Match {
+                limiters,
+                subject,
+                takes_rest,
+            } = matched;
+            let limiters = match (limiters.as_slice(), own) {
+                ([limiter], Some(own)) => {
+                    let policy = overridden(limiter.policies().first(), own)?;
+                    vec![Cow::Owned(stay.limiter(policy))]
+                }
+                ([_, _, ..], Some(_)) => {
+                    return Err(Refusal::Invalid(AMBIGUOUS.to_owned()));
+                }
+                _ => limiters.into_iter().map(Cow::Borrowed).collect(),
+            };
+            (limiters, subject, takes_rest)
+        }
     };
-    Ok(vec![(Cow::Owned(stay.limiter(policy)), subject)])
+    let demands = limiters.into_iter().map(|limiter| Demand {
+        limiter,
+        subject: subject.clone(),
+        hits: 0,
+        takes_rest,
+    });
+    Ok(demands.collect())
 }
+
+const AMBIGUOUS: &str = "a descriptor has a limit of its own, and the rule that fits it several: which \
+    one it is for is not known";
 
 /// A policy of the same name and algorithm, with the limit that was sent.
 fn overridden(policy: Option<&Policy>, asked: &RateLimitOverride) -> Result<Policy, Refusal> {

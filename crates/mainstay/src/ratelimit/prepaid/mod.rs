@@ -152,9 +152,8 @@ impl PrepaidLimiter {
     /// Looks without charging: what remains in the store, with what this process holds unused. What
     /// other processes hold counts as used.
     ///
-    /// Not to be mixed with [`Limiter::peek`](super::Limiter::peek) of the same policy: the store
-    /// counts by a period that is longer by the lease, and a look by another one moves what was
-    /// counted to now.
+    /// [`Limiter::peek`](super::Limiter::peek) of the same policy sees something else: the store counts
+    /// in a period that is longer by the lease.
     ///
     /// Cancel safe.
     ///
