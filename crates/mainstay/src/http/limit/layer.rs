@@ -6,9 +6,9 @@ use std::sync::Arc;
 use http::request::Parts;
 use tower_layer::Layer;
 
-use super::{LimitService, RequestKey};
+use super::limiter::sealed::Asked;
+use super::{LimitService, RequestKey, RequestLimiter};
 use crate::error::{Error, Result};
-use crate::ratelimit::Limiter;
 
 /// Limits the requests of a service.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct LimitLayer {
 /// By what a service decides.
 #[derive(Clone)]
 pub(super) struct Terms {
-    pub(super) limiter: Limiter,
+    pub(super) limiter: Asked,
     pub(super) key: Arc<dyn RequestKey>,
     pub(super) cost: Arc<dyn Fn(&Parts) -> u64 + Send + Sync>,
     pub(super) tells_key: bool,
@@ -31,12 +31,14 @@ impl LimitLayer {
     ///
     /// While the limiter's store does not answer, every request gets `503 Service Unavailable`, and waits
     /// for up to the command timeout, 3 s by default, before. A service that is to go on without its
-    /// store says what is decided then, by [`Limiter::when_down`].
+    /// store says what is decided then, by [`Limiter::when_down`](crate::ratelimit::Limiter::when_down). A
+    /// prepaid limiter has none: it admits what it has drawn.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) when a policy gives permits of concurrent calls, which only
     /// a handler can keep: [`enter`](crate::ratelimit::Call::enter) there.
-    pub fn new(limiter: Limiter, key: impl RequestKey) -> Result<Self> {
+    pub fn new(limiter: impl RequestLimiter, key: impl RequestKey) -> Result<Self> {
+        let limiter = limiter.asked();
         if let Some(policy) = limiter.policies().iter().find(|it| it.is_concurrent()) {
             return Err(Error::invalid(format!(
                 "policy {policy} gives permits, which no layer keeps: enter in the handler"

@@ -52,6 +52,9 @@
 //! request's extensions (a closure), or the [client's address](ClientAddress). A request without a key
 //! counts for a subject that all such requests share.
 //!
+//! Where a round trip for each request is too much, the limiter may be a
+//! [prepaid](crate::ratelimit::Limiter::prepaid) one.
+//!
 //! Layers may stand within others, and the fields tell the quotas of all that have decided. Each charges
 //! by itself: what an outer one has taken is taken, also when an inner one denies. For all or none give
 //! one layer several policies, by [`Limiter::and`](crate::ratelimit::Limiter::and).
@@ -60,10 +63,12 @@ mod address;
 pub mod headers;
 mod key;
 mod layer;
+mod limiter;
 mod problem;
 mod service;
 
 pub use address::{ClientAddress, PeerAddress};
 pub use key::{RequestKey, header_key};
 pub use layer::LimitLayer;
+pub use limiter::RequestLimiter;
 pub use service::LimitService;

@@ -41,7 +41,7 @@ impl Terms {
         let key = self.key.key(request).filter(|key| key.key_text().is_ok());
         let subject = key.map_or(Cow::Borrowed(NOBODY), Cow::Owned);
         let cost = (self.cost)(request).min(LIMIT_MAX);
-        let decision = self.limiter.check_cost(&*subject, cost).await?;
+        let decision = self.limiter.check_cost(&subject, cost).await?;
         Ok((decision, subject))
     }
 
@@ -110,6 +110,7 @@ impl<S: fmt::Debug> fmt::Debug for LimitService<S> {
 mod tests {
     use std::convert::Infallible;
     use std::future::{Ready, ready};
+    use std::time::Duration;
 
     use tower_layer::Layer;
 
@@ -172,5 +173,26 @@ mod tests {
         let api = layer(&Mainstay::memory(), "api=5/1h").cost(|_| u64::MAX);
         let answer = ask(&mut api.layer(Hello), "ada").await;
         assert_eq!(answer, (429, "\"api\";r=5".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_prepaid_limiter_tells_the_policy_that_it_was_made_of() {
+        let stay = Mainstay::memory();
+        let limiter = stay.limiter("ingest=8/1m".parse().unwrap());
+        let one = 1.try_into().unwrap();
+        let prepaid = limiter.prepaid(one, Duration::from_secs(30)).unwrap();
+        assert_eq!(prepaid.portion(), 2);
+        let key = header_key("x-api-key");
+        let mut service = LimitLayer::new(prepaid, key).unwrap().layer(Hello);
+        for left in (0..8).rev() {
+            let expected = (200, format!("\"ingest\";r={left}"));
+            assert_eq!(ask(&mut service, "ada").await, expected);
+        }
+        let denied = ask(&mut service, "ada").await;
+        assert_eq!(denied, (429, "\"ingest\";r=0".to_owned()));
+        let request = Request::builder().header("x-api-key", "bob");
+        let response = service.call(request.body(()).unwrap()).await.unwrap();
+        let policy = &response.headers()["ratelimit-policy"];
+        assert_eq!(policy, "\"ingest\";q=8;w=60");
     }
 }
