@@ -75,6 +75,26 @@ impl ClientAddress {
         client
     }
 
+    /// Whom a request counts for, by the address of the peer and the request's fields: the client's
+    /// address, of IPv6 its network of 64 bits.
+    ///
+    /// For handlers that count by themselves what a layer does not, as attempts to log in.
+    ///
+    /// ```
+    /// use http::HeaderMap;
+    /// use mainstay::http::limit::ClientAddress;
+    ///
+    /// let behind = ClientAddress::behind(["10.0.0.0/8"])?;
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert("x-forwarded-for", "2001:db8:1:2:3::4".parse().unwrap());
+    /// assert_eq!(behind.subject("10.1.2.3".parse().unwrap(), &headers), "2001:db8:1:2::/64");
+    /// assert_eq!(behind.subject("198.51.100.4".parse().unwrap(), &headers), "198.51.100.4");
+    /// # Ok::<(), mainstay::Error>(())
+    /// ```
+    pub fn subject(&self, peer: IpAddr, headers: &HeaderMap) -> String {
+        subject(self.of(peer, &forwarded(headers)))
+    }
+
     fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted
             .iter()
@@ -120,8 +140,7 @@ fn forwarded(headers: &HeaderMap) -> Vec<&str> {
 
 impl RequestKey for ClientAddress {
     fn key(&self, request: &Parts) -> Option<String> {
-        let client = self.of(peer(request)?, &forwarded(&request.headers));
-        Some(subject(client))
+        Some(self.subject(peer(request)?, &request.headers))
     }
 }
 
