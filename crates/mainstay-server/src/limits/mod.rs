@@ -89,8 +89,8 @@ impl LimitConfig {
         // Whether each policy can be decided as it is said, which no backend is needed for.
         let table = LimitTable::new(&Mainstay::memory(), self)?;
         let rules = self.envoy.iter();
-        let named = rules.flat_map(|rule| rule.limits().iter().map(move |name| (rule, name)));
-        for (rule, name) in named {
+        let asked = rules.flat_map(|rule| rule.limits().iter().map(move |name| (rule, name)));
+        for (rule, name) in asked {
             let Some(limiter) = table.limiter(name) else {
                 return Err(ServeError::Config(format!(
                     "the Envoy rule {rule} names the policy {name:?}, which is not configured"

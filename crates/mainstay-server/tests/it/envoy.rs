@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mainstay::clock::ManualClock;
 use mainstay_envoy::v3::rate_limit_descriptor::{Entry, RateLimitOverride};
-use mainstay_envoy::v3::rate_limit_response::{Code, rate_limit::Unit};
+use mainstay_envoy::v3::rate_limit_response::{Code, DescriptorStatus, rate_limit::Unit};
 use mainstay_envoy::v3::rate_limit_service_client::RateLimitServiceClient;
 use mainstay_envoy::v3::{RateLimitDescriptor, RateLimitRequest, RateLimitResponse, RateLimitUnit};
 use mainstay_server::{ApiKeyHash, EnvoyRule, LimitConfig, Limits};
@@ -77,7 +77,7 @@ async fn ask(
 }
 
 fn codes(response: &RateLimitResponse) -> (Code, Vec<Code>) {
-    let statuses = response.statuses.iter().map(|status| status.code());
+    let statuses = response.statuses.iter().map(DescriptorStatus::code);
     (response.overall_code(), statuses.collect())
 }
 

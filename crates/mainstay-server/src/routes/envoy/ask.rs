@@ -99,15 +99,14 @@ impl<'a> Asked<'a> {
                 it.subject == demand.subject && it.policy().name() == demand.policy().name()
             });
             demand.hits = hits;
-            match same.and_then(|index| Some((index, self.demands.get_mut(index)?))) {
-                Some((index, same)) => {
-                    same.hits = same.hits.saturating_add(hits);
-                    indices.push(index);
-                }
-                None => {
-                    indices.push(self.demands.len());
-                    self.demands.push(demand);
-                }
+            if let Some((index, same)) =
+                same.and_then(|index| Some((index, self.demands.get_mut(index)?)))
+            {
+                same.hits = same.hits.saturating_add(hits);
+                indices.push(index);
+            } else {
+                indices.push(self.demands.len());
+                self.demands.push(demand);
             }
         }
         self.descriptors.push(indices);
@@ -163,7 +162,7 @@ fn matching<'a>(
     let matched = table.matching(domain, &entries);
     let outcome = if matched.is_some() { "matched" } else { "none" };
     metrics::counter!(crate::metrics::DESCRIPTORS, "rule" => outcome).increment(1);
-    let (limiters, subject, takes_rest) = match (matched, &descriptor.limit) {
+    let (limiters, subject, takes_rest) = match (matched, descriptor.limit) {
         (None, None) => return Ok(Vec::new()),
         (None, Some(own)) => {
             let values = entries.iter().flat_map(|(key, value)| [*key, *value]);
@@ -204,7 +203,7 @@ const AMBIGUOUS: &str = "a descriptor has a limit of its own, and the rule that 
     one it is for is not known";
 
 /// A policy of the same name and algorithm, with the limit that was sent.
-fn overridden(policy: Option<&Policy>, asked: &RateLimitOverride) -> Result<Policy, Refusal> {
+fn overridden(policy: Option<&Policy>, asked: RateLimitOverride) -> Result<Policy, Refusal> {
     let limit = u64::from(asked.requests_per_unit);
     let (unit, seconds) = match asked.unit() {
         RateLimitUnit::Unknown => {
