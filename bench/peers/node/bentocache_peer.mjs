@@ -3,13 +3,14 @@
 
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { BentoCache, bentostore } from 'bentocache'
 import { memoryDriver } from 'bentocache/drivers/memory'
 import { redisBusDriver, redisDriver } from 'bentocache/drivers/redis'
 import { Redis } from 'ioredis'
+
+import { each, measured, serve } from './peer.mjs'
 
 // About 64 MiB of values of 1 KiB.
 const MAX_ITEMS = 60_000
@@ -56,32 +57,15 @@ async function warmUp(callers, loadMs) {
 async function round({ callers, seconds, load_ms: loadMs }) {
   await warmUp(callers, loadMs)
   loads = 0
-  const latencies = []
-  const start = performance.now()
-  const end = start + seconds * 1_000
-  await each(callers, async (caller) => {
-    const { draws } = workload
-    let step = Math.floor((caller * draws.length) / callers)
-    for (;;) {
-      const draw = draws[step++ % draws.length]
-      const key = draw < 0 ? `cold-${nextCold++}` : `user-${draw}`
-      const begin = performance.now()
-      await ask(key, loadMs)
-      const now = performance.now()
-      latencies.push(now - begin)
-      if (now >= end) return
-    }
+  const { draws } = workload
+  const steps = Array.from({ length: callers }, (_, caller) =>
+    Math.floor((caller * draws.length) / callers),
+  )
+  const figures = await measured(callers, seconds, (caller) => {
+    const draw = draws[steps[caller]++ % draws.length]
+    return ask(draw < 0 ? `cold-${nextCold++}` : `user-${draw}`, loadMs)
   })
-  const elapsed = performance.now() - start
-  const sorted = Float64Array.from(latencies).sort()
-  const quantile = (share) => sorted[Math.floor(share * (sorted.length - 1))] * 1_000
-  return {
-    calls: sorted.length,
-    loads,
-    per_second: (sorted.length / elapsed) * 1_000,
-    p50_us: quantile(0.5),
-    p99_us: quantile(0.99),
-  }
+  return { ...figures, loads }
 }
 
 async function stampede({ callers, key, load_ms: loadMs }) {
@@ -95,14 +79,4 @@ async function stampede({ callers, key, load_ms: loadMs }) {
   return { loads, latencies_us: latencies }
 }
 
-function each(callers, work) {
-  return Promise.all(Array.from({ length: callers }, (_, caller) => work(caller)))
-}
-
-console.log(JSON.stringify({ ready: true }))
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line)
-  const work = { round, stampede }[request.do]
-  console.log(JSON.stringify(await work(request)))
-}
-process.exit(0)
+await serve({ round, stampede })

@@ -2,11 +2,12 @@
 // What it is asked and answers is described in bench/src/peer/mod.rs.
 
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { Redis } from 'ioredis'
 import Redlock from 'redlock'
+
+import { measured, serve } from './peer.mjs'
 
 const TTL = 30_000
 const SETTLE = 1_500
@@ -21,29 +22,11 @@ let held
 let released = 0
 const latencies = []
 
-async function pairs({ callers, seconds }) {
-  const took = []
-  const start = performance.now()
-  const end = start + seconds * 1_000
-  const work = async (caller) => {
-    for (;;) {
-      const begin = performance.now()
-      const lock = await redlock.lock(`redlock-${caller}`, TTL)
-      await lock.unlock()
-      const now = performance.now()
-      took.push(now - begin)
-      if (now >= end) return
-    }
-  }
-  await Promise.all(Array.from({ length: callers }, (_, caller) => work(caller)))
-  const elapsed = performance.now() - start
-  const sorted = Float64Array.from(took).sort()
-  const quantile = (share) => sorted[Math.floor(share * (sorted.length - 1))] * 1_000
-  return {
-    per_second: (sorted.length / elapsed) * 1_000,
-    p50_us: quantile(0.5),
-    p99_us: quantile(0.99),
-  }
+function pairs({ callers, seconds }) {
+  return measured(callers, seconds, async (caller) => {
+    const lock = await redlock.lock(`redlock-${caller}`, TTL)
+    await lock.unlock()
+  })
 }
 
 async function wait({ waiters }) {
@@ -68,10 +51,4 @@ async function handOffs() {
   return { seconds: (performance.now() - begin) / 1_000, latencies_us: latencies }
 }
 
-console.log(JSON.stringify({ ready: true }))
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line)
-  const work = { pairs, wait, 'hand-offs': handOffs }[request.do]
-  console.log(JSON.stringify(await work(request)))
-}
-process.exit(0)
+await serve({ pairs, wait, 'hand-offs': handOffs })

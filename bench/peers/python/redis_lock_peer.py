@@ -3,13 +3,14 @@
 What it is asked and answers is described in bench/src/peer/mod.rs.
 """
 
-import json
 import sys
 import threading
 import time
 
 import redis
 import redis_lock
+
+from peer import on_threads, serve
 
 TTL = 30
 SETTLE = 1.5
@@ -24,39 +25,14 @@ class Peer:
         self.released = 0.0
         self.latencies = []
 
+    def pair(self, caller):
+        lock = redis_lock.Lock(self.client, f"python-{caller}", expire=TTL)
+        if not lock.acquire(blocking=False):
+            raise RuntimeError("an uncontended lock was held")
+        lock.release()
+
     def pairs(self, callers, seconds):
-        took = []
-        start = time.perf_counter()
-        end = start + seconds
-
-        def work(caller):
-            while True:
-                begin = time.perf_counter()
-                lock = redis_lock.Lock(self.client, f"python-{caller}", expire=TTL)
-                if not lock.acquire(blocking=False):
-                    raise RuntimeError("an uncontended lock was held")
-                lock.release()
-                now = time.perf_counter()
-                took.append(now - begin)
-                if now >= end:
-                    return
-
-        threads = [threading.Thread(target=work, args=[it]) for it in range(callers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        elapsed = time.perf_counter() - start
-        took.sort()
-
-        def quantile(share):
-            return took[int(share * (len(took) - 1))] * 1e6
-
-        return {
-            "per_second": len(took) / elapsed,
-            "p50_us": quantile(0.5),
-            "p99_us": quantile(0.99),
-        }
+        return on_threads(callers, seconds, self.pair)
 
     def wait(self, waiters):
         self.held = redis_lock.Lock(self.client, "python", expire=TTL)
@@ -91,12 +67,7 @@ class Peer:
 
 def main(url):
     peer = Peer(url)
-    works = {"pairs": peer.pairs, "wait": peer.wait, "hand-offs": peer.hand_offs}
-    print(json.dumps({"ready": True}), flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        work = works[request.pop("do")]
-        print(json.dumps(work(**request)), flush=True)
+    serve({"pairs": peer.pairs, "wait": peer.wait, "hand-offs": peer.hand_offs})
 
 
 main(sys.argv[1])
