@@ -1,6 +1,7 @@
 //! Query parameters, none of which is ignored.
 
 use axum::http::Uri;
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 use crate::problem::Problem;
@@ -12,10 +13,14 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads them; one that is not `known` is a problem.
     pub(crate) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
-        let pairs: Vec<(String, String)> =
-            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-                .into_owned()
-                .collect();
+        let text = uri.query().unwrap_or_default();
+        // The parser would put U+FFFD for what is not: two values could become the same.
+        percent_decode_str(text).decode_utf8().map_err(|_| {
+            Problem::invalid("the query is not UTF-8 after its %-escapes are decoded")
+        })?;
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(text.as_bytes())
+            .into_owned()
+            .collect();
         match pairs
             .iter()
             .find(|(name, _)| !known.contains(&name.as_str()))
@@ -50,5 +55,27 @@ impl Query {
                 "parameter {name:?} is given more than once"
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(text: &str) -> Option<Vec<String>> {
+        let uri = text.parse::<Uri>().unwrap();
+        let query = Query::of(&uri, &["tag"]).ok()?;
+        Some(query.all("tag").map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn values_are_decoded_or_refused() {
+        assert_eq!(all("/"), Some(vec![]));
+        assert_eq!(
+            all("/?tag=a+b%26&tag=%C3%A9"),
+            Some(vec!["a b&".to_owned(), "é".to_owned()])
+        );
+        assert_eq!(all("/?tag=%FF"), None);
+        assert_eq!(all("/?tag=%C3&tag=%A9"), None);
     }
 }

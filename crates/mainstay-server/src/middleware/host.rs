@@ -44,14 +44,16 @@ fn refusal(code: &'static str, detail: &'static str) -> Problem {
 
 /// Whatever names the host must be allowed, and something must name it.
 fn hosts_are_allowed(request: &Request, allowed: &[String]) -> bool {
-    let authority = request.uri().authority().map(Authority::as_str);
+    let authority = request.uri().authority().map(|it| Some(it.as_str()));
     let headers = request.headers().get_all(header::HOST);
     let mut named = headers
         .iter()
-        .map(|value| value.to_str().unwrap_or_default())
+        .map(|value| value.to_str().ok())
         .chain(authority)
         .peekable();
-    named.peek().is_some() && named.all(|text| authority_is_allowed(text, allowed))
+    let is_allowed =
+        |text: Option<&str>| text.is_some_and(|text| authority_is_allowed(text, allowed));
+    named.peek().is_some() && named.all(is_allowed)
 }
 
 fn origin_is_allowed(origin: &HeaderValue, allowed: &[String]) -> bool {

@@ -1,5 +1,7 @@
 //! `POST /v1/channels/{channel}/events`: publish to whoever listens.
 
+use std::error::Error as _;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -91,5 +93,11 @@ fn cloud_event(bytes: &[u8]) -> Result<Event<Value>, Problem> {
             )));
         }
     }
-    Event::from_json(bytes).map_err(|error| Problem::invalid(error.to_string()))
+    Event::from_json(bytes).map_err(|error| {
+        // The library blames what is stored; here it is the request.
+        Problem::invalid(match error.source() {
+            None => error.to_string(),
+            Some(cause) => format!("{error}: {cause}"),
+        })
+    })
 }

@@ -100,7 +100,16 @@ async fn what_is_no_lease_is_refused() {
             .unwrap()
             .contains("Mainstay-Lease is missing")
     );
-    problem(fill(&server, "made-up").await, 400, "invalid_input").await;
+    for (lease, said) in [
+        (
+            "made-up",
+            "lease is none that acquire of this cache has handed out",
+        ),
+        ("café", "header Mainstay-Lease is not ASCII"),
+    ] {
+        let document = problem(fill(&server, lease).await, 400, "invalid_input").await;
+        assert_eq!(document["detail"], said);
+    }
     let long = server
         .post(&format!("{KEY}:acquire"), &json!({"lease": "2m"}))
         .await;

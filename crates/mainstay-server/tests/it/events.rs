@@ -93,6 +93,19 @@ async fn what_is_no_event_is_refused() {
         let detail = document["detail"].as_str().unwrap();
         assert!(detail.contains(&format!("\"{attribute}\"")), "{detail}");
     }
+    let mut typed = whole.clone();
+    typed["subject"] = json!(4);
+    let refused = server
+        .post_as(
+            "/v1/channels/alarms/events",
+            CLOUD_EVENT,
+            &typed.to_string(),
+        )
+        .await;
+    let document = problem(refused, 400, "invalid_input").await;
+    let detail = document["detail"].as_str().unwrap();
+    let said = "message is not the expected CloudEvent: invalid type: integer `4`";
+    assert!(detail.starts_with(said), "{detail}");
     let refused = server
         .post("/v1/channels/a:b/events", &json!({"type": "t"}))
         .await;

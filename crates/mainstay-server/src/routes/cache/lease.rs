@@ -114,7 +114,10 @@ async fn fill(
     let lease = parts.headers.get(LEASE).ok_or_else(|| {
         Problem::invalid("header Mainstay-Lease is missing: send the lease that :acquire gave")
     })?;
-    let lease = lease.to_str().unwrap_or_default().parse::<LoadLease>()?;
+    let lease = lease
+        .to_str()
+        .map_err(|_| Problem::invalid("header Mainstay-Lease is not ASCII"))?
+        .parse::<LoadLease>()?;
     let value = read(&parts.headers, body, app.config.max_body_bytes).await?;
     match cache.fill(key, &lease, &value, options).await? {
         Fill::Stored => Ok(StatusCode::NO_CONTENT.into_response()),
