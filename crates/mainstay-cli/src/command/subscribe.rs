@@ -61,8 +61,17 @@ impl Subscribe {
 fn print(item: Item<Value>, json: bool) -> Result<(), Failure> {
     match item {
         Item::Event { channel, event } if json => {
-            let event: Value = serde_json::from_slice(&event.to_json()?).map_err(Failure::Data)?;
-            output::line(json!({ "channel": channel.as_str(), "event": event }))
+            let shown = match identified(event).to_json() {
+                Ok(event) => {
+                    let event: Value = serde_json::from_slice(&event).map_err(Failure::Data)?;
+                    json!({ "channel": channel.as_str(), "event": event })
+                }
+                // What others publish does not end the subscription.
+                Err(error) => {
+                    json!({ "channel": channel.as_str(), "undecodable": error.to_string() })
+                }
+            };
+            output::line(shown)
         }
         Item::Event { channel, event } => output::line(for_people(&channel, &event)),
         Item::Gap(reason) => {
@@ -87,6 +96,15 @@ fn print(item: Item<Value>, json: bool) -> Result<(), Failure> {
             &json!({ "unknown": format!("{other:?}") }),
             "-- something that this version does not know",
         ),
+    }
+}
+
+/// A message of another program has no id, which a `CloudEvent` needs: it gets one here.
+fn identified(event: Event<Value>) -> Event<Value> {
+    if event.id.is_empty() && event.source.is_empty() {
+        Event::new(event.kind, event.data)
+    } else {
+        event
     }
 }
 

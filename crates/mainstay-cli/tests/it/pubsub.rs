@@ -48,6 +48,31 @@ async fn a_subscriber_prints_the_event_and_ends_after_its_count() {
 }
 
 #[tokio::test]
+async fn messages_of_other_programs_are_printed() {
+    let server = Server::start(Flavor::Redis).await;
+    let subscriber = subscribe(&server.url(), &["alarms", "--json"]);
+    for message in ["no JSON", r#"{"type":"ping","n":1}"#] {
+        server.command(&["PUBLISH", "alarms", message]).await;
+    }
+    let ended = subscriber.end();
+    assert_eq!(ended.code, Some(0));
+    let lines = ended.stdout.lines();
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let [undecodable, event] = lines.as_slice() else {
+        panic!("two lines: {lines:?}");
+    };
+    assert_eq!(
+        undecodable["undecodable"],
+        "message is not the expected JSON"
+    );
+    assert_eq!(event["event"]["type"], "ping");
+    assert_eq!(event["event"]["data"]["n"], 1);
+    assert_ne!(event["event"]["id"], "");
+}
+
+#[tokio::test]
 async fn an_event_that_nobody_listens_to_has_no_receivers() {
     let server = Server::start(Flavor::Redis).await;
     let ended = run(on(&server.url(), &["pub", "alarms", "alarm.raised", "7"]));

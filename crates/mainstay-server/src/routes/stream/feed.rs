@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use mainstay::Name;
 use mainstay::backend::GapReason;
-use mainstay::pubsub::{Item, Subscriber};
+use mainstay::pubsub::{Event, Item, Subscriber};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -81,15 +81,12 @@ impl Feed {
 
     fn item(&self, item: Item<Value>) -> String {
         match item {
-            Item::Event { channel, event } => match event.to_json() {
-                Ok(json) => frame::event(&event.id, &event.kind, &with_channel(&channel, &json)),
-                Err(_) => undecodable(&channel, 0),
-            },
+            Item::Event { channel, event } => published(&channel, &identified(event)),
             Item::Gap(GapReason::Disconnected) => self.reset("disconnected", None),
             Item::Gap(GapReason::Overflow { dropped }) => self.reset("overflow", Some(dropped)),
             Item::Undecodable {
                 channel, payload, ..
-            } => undecodable(&channel, payload.len()),
+            } => undecodable(&channel, Some(payload.len())),
             _ => self.reset("unknown", None),
         }
     }
@@ -105,6 +102,26 @@ impl Feed {
     }
 }
 
+/// A message of another program has no id, which a `CloudEvent` needs: it gets one here.
+fn identified(event: Event<Value>) -> Event<Value> {
+    if event.id.is_empty() && event.source.is_empty() {
+        Event::new(event.kind, event.data)
+    } else {
+        event
+    }
+}
+
+fn published(channel: &Name, event: &Event<Value>) -> String {
+    match event.to_json() {
+        Ok(json) => frame::event(&event.id, &event.kind, &with_channel(channel, &json)),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, %channel, "message is no CloudEvent that can be sent on");
+            undecodable(channel, None)
+        }
+    }
+}
+
 /// The event with its channel as an extension attribute of `CloudEvents`.
 fn with_channel(channel: &Name, json: &[u8]) -> Vec<u8> {
     // A name needs no escaping, and an event is an object that is not empty.
@@ -113,8 +130,11 @@ fn with_channel(channel: &Name, json: &[u8]) -> Vec<u8> {
     named
 }
 
-fn undecodable(channel: &Name, bytes: usize) -> String {
-    let data = json!({ "channel": channel.as_str(), "bytes": bytes });
+fn undecodable(channel: &Name, bytes: Option<usize>) -> String {
+    let mut data = json!({ "channel": channel.as_str() });
+    if let (Some(bytes), Value::Object(data)) = (bytes, &mut data) {
+        data.insert("bytes".into(), bytes.into());
+    }
     frame::control("undecodable", &data)
 }
 
@@ -130,9 +150,34 @@ mod tests {
     }
 
     #[test]
+    fn a_message_of_another_program_is_sent_on_with_an_id() {
+        let name = Name::new("alarms").unwrap();
+        let foreign = Event::from_json(br#"{"type":"ping","n":1}"#).unwrap();
+        let event = identified(foreign);
+        let frame = published(&name, &event);
+        let start = format!(
+            "id: {id}\nevent: ping\ndata: {{\"channel\":\"alarms\",\"specversion\":\"1.0\",\"id\":\"{id}\",",
+            id = event.id
+        );
+        assert!(!event.id.is_empty() && frame.starts_with(&start), "{frame}");
+        let end = "\"data\":{\"type\":\"ping\",\"n\":1}}\n\n";
+        assert!(frame.ends_with(end), "{frame}");
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_sent_on_is_named() {
+        let name = Name::new("alarms").unwrap();
+        let frame = published(&name, &Event::new("", Value::Null));
+        assert_eq!(
+            frame,
+            "event: undecodable\ndata: {\"channel\":\"alarms\"}\n\n"
+        );
+    }
+
+    #[test]
     fn an_undecodable_message_is_named_but_not_shown() {
         let name = Name::new("alarms").unwrap();
-        let frame = undecodable(&name, 12);
+        let frame = undecodable(&name, Some(12));
         assert_eq!(
             frame,
             "event: undecodable\ndata: {\"channel\":\"alarms\",\"bytes\":12}\n\n"
