@@ -6,9 +6,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::Command;
 
+use crate::output::complain;
 use crate::signals;
 
 /// The command and everything that it started, unless that left the group.
@@ -54,8 +56,11 @@ impl Group {
 
     /// Sends a signal to all of the group.
     pub(crate) fn signal(&self, signal: Signal) {
-        // It fails only when the group has ended, which `wait` tells.
-        let _ = kill_process_group(self.id, signal);
+        match send(self.id, signal) {
+            // That it has ended, `wait` tells.
+            Ok(_) => {}
+            Err(error) => complain(format_args!("cannot signal the command: {error}")),
+        }
     }
 
     /// Asks the whole group to end, and kills what is left of it after `grace`.
@@ -63,9 +68,9 @@ impl Group {
         const LOOK_AGAIN: Duration = Duration::from_millis(20);
         self.signal(Signal::TERM);
         let gone = async {
-            // Reaps the leader, which would count as a member otherwise.
+            // Reaps the leader, which would count as a member otherwise. An error comes again below.
             let _ = self.leader.wait().await;
-            while test_kill_process_group(self.id).is_ok() {
+            while is_there(self.id) {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
@@ -74,6 +79,23 @@ impl Group {
         }
         self.leader.wait().await
     }
+}
+
+/// Sends a signal to all of a group; false when none of it is left.
+///
+/// # Errors
+/// When what is left must not be signalled: it has become another user's.
+pub(crate) fn send(group: Pid, signal: Signal) -> io::Result<bool> {
+    match kill_process_group(group, signal) {
+        Ok(()) => Ok(true),
+        Err(Errno::SRCH) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether anything of a group is left, whoever owns it.
+pub(crate) fn is_there(group: Pid) -> bool {
+    test_kill_process_group(group) != Err(Errno::SRCH)
 }
 
 /// The exit code that passes on how the command ended.

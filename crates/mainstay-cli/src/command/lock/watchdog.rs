@@ -10,10 +10,11 @@ use std::time::Duration;
 use clap::Args;
 use mainstay::clock::{Clock, Moment, SystemClock};
 use mainstay::lock::LockGuard;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, Command};
 
+use crate::child;
 use crate::failure::Failure;
 use crate::output::complain;
 use crate::quantity::duration;
@@ -142,8 +143,12 @@ impl Watch {
         let Some(group) = known.group else {
             return Ok(ExitCode::SUCCESS);
         };
-        if kill_process_group(group, Signal::TERM).is_err() {
-            // It has ended.
+        let cannot_signal = |source| {
+            let what = format!("lock {} {why}: cannot signal the command", self.name);
+            Failure::io(what, source)
+        };
+        let has_ended = !child::send(group, Signal::TERM).map_err(cannot_signal)?;
+        if has_ended {
             return Ok(ExitCode::SUCCESS);
         }
         complain(format_args!("lock {} {why}: ending the command", self.name));
@@ -155,13 +160,12 @@ impl Watch {
         };
         let end = now.after(grace);
         while SystemClock.now() < end {
-            if test_kill_process_group(group).is_err() {
+            if !child::is_there(group) {
                 return Ok(ExitCode::SUCCESS);
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        // It fails only when the group has ended.
-        let _ = kill_process_group(group, Signal::KILL);
+        child::send(group, Signal::KILL).map_err(cannot_signal)?;
         Ok(ExitCode::SUCCESS)
     }
 }
