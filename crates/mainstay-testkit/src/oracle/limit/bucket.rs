@@ -3,14 +3,17 @@
 use super::{LimitOracle, LimitRule, Said};
 
 const NANOS: u128 = 1_000;
+const MILLI: u128 = 1_000_000;
+
+/// Milliseconds beyond which a step of the clock is not told: 12 days.
+const LONGEST: u128 = (1 << 30) - 1;
 
 /// GCRA: the theoretical arrival time, in nanoseconds since 1970.
 #[derive(Debug)]
 pub struct Bucket {
     rule: LimitRule,
     full_at: u128,
-    /// In microseconds.
-    written_at: u64,
+    missing_when_written: u128,
 }
 
 impl Bucket {
@@ -19,7 +22,7 @@ impl Bucket {
         Self {
             rule,
             full_at: 0,
-            written_at: 0,
+            missing_when_written: 0,
         }
     }
 
@@ -44,16 +47,20 @@ impl Bucket {
     /// As seen now: what is missing, and whether the clock has stepped back.
     fn missing(&self, now: u64) -> (u128, bool) {
         let (_, _, tick) = self.terms();
-        let stepped_back = now < self.written_at && self.full_at > 0;
-        let since = if stepped_back { self.written_at } else { now };
-        let missing = self.full_at.saturating_sub(u128::from(since) * NANOS);
-        let missing = missing.div_ceil(tick) * tick;
-        (missing, stepped_back)
+        let millis = self.missing_when_written.div_ceil(MILLI);
+        let left = (self.full_at / NANOS).saturating_sub(u128::from(now));
+        let stepped_back = millis < LONGEST && left * NANOS > millis * MILLI;
+        let missing = if stepped_back {
+            millis * MILLI
+        } else {
+            self.full_at.saturating_sub(u128::from(now) * NANOS)
+        };
+        (missing.div_ceil(tick) * tick, stepped_back)
     }
 
     fn set(&mut self, now: u64, missing: u128) {
         self.full_at = u128::from(now) * NANOS + missing;
-        self.written_at = now;
+        self.missing_when_written = missing;
     }
 }
 

@@ -86,7 +86,7 @@ async fn r9_a_suspended_server_costs_bounded_waits_and_the_shares_of_all_stay_wi
         .iter()
         .filter(|it| it.decision.is_allowed())
         .map(|it| Admission {
-            at: it.began + it.took,
+            at: it.decision.decided_at(),
             cost: 1,
         })
         .collect();

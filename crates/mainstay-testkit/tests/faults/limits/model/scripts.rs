@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use mainstay_testkit::fixture::Server;
 use mainstay_testkit::oracle::limit::{LimitRule, Said};
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 use super::Reply;
 use super::steps::{Kind, Step};
+
+/// Of a batch, on a machine that has other work.
+const ANSWERED: Duration = Duration::from_secs(60);
 
 const KEY: &str = "rl:{somebody}:p";
 
@@ -35,7 +40,9 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) async fn load(server: &Server, kind: Kind) -> Self {
         let client = redis::Client::open(server.url()).unwrap();
-        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWERED));
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        let connection = connection.await.unwrap();
         let algorithm = match kind {
             Kind::Window => "limit_window",
             Kind::Exact => "limit_exact",

@@ -5,13 +5,18 @@ use crate::backend::Gcra;
 
 const NANOS: u128 = 1_000;
 
+const MILLI: u64 = 1_000;
+
+/// So many milliseconds, and more: 12 days.
+const LONGEST: u64 = (1 << 30) - 1;
+
 /// When the bucket will be full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full {
     micros: u64,
     /// On top.
     nanos: u64,
-    /// Microseconds until then when it was written.
+    /// Milliseconds until then when it was written, rounded up.
     missing: u64,
 }
 
@@ -44,10 +49,14 @@ impl Bucket {
         if let Some(State::Gcra(full)) = state
             && let Some(left) = full.micros.checked_sub(now_micros)
         {
-            bucket.has_moved = left > full.missing;
-            let left = u128::from(left.min(full.missing)) * bucket.ticks_per_micro;
-            let nanos = u128::from(full.nanos) * bucket.ticks_per_micro;
-            bucket.debt = left + nanos.div_ceil(NANOS);
+            let missing = full.missing * MILLI;
+            bucket.has_moved = full.missing < LONGEST && left > missing;
+            let ticks = |micros: u64| u128::from(micros) * bucket.ticks_per_micro;
+            bucket.debt = if bucket.has_moved {
+                ticks(missing)
+            } else {
+                ticks(left) + ticks(full.nanos).div_ceil(NANOS)
+            };
         }
         bucket
     }
@@ -83,10 +92,9 @@ impl View for Bucket {
 
     fn into_state(self: Box<Self>) -> State {
         let rest = self.debt % self.ticks_per_micro;
-        let missing = whole(self.debt / self.ticks_per_micro);
         State::Gcra(Full {
-            missing,
-            micros: self.now_micros + missing,
+            missing: self.reset_after_micros().div_ceil(MILLI).min(LONGEST),
+            micros: self.now_micros + whole(self.debt / self.ticks_per_micro),
             nanos: whole(rest * (NANOS / self.ticks_per_micro)),
         })
     }

@@ -24,10 +24,11 @@ local function keep(key, state, micros)
   end
 end
 
--- A state that begins with the letter of its algorithm; none if another algorithm has written it.
+-- A state that begins with the letter of its algorithm; none if another algorithm has written it. That of a
+-- bucket is no array of msgpack, which begins with 144 or more.
 local function unpacked(key, letter)
   local packed = redis.call('GET', key)
-  local state = packed and cmsgpack.unpack(packed)
+  local state = packed and string.byte(packed) >= 144 and cmsgpack.unpack(packed)
   return type(state) == 'table' and state[1] == letter and state or nil
 end
 

@@ -1,25 +1,25 @@
 -- GCRA (ITU-T I.371): a bucket of `limit` units of which one comes back each interval. In any time t at
 -- most limit + t / interval units are admitted.
--- STATE <when the bucket will be full>:<microseconds until then when it was written>. The first is in
---   nanoseconds since 1970, of which the last three digits are kept apart here, since Lua counts exactly
---   only to 2^53
+-- STATE 12 bytes: when the bucket will be full, in microseconds since 1970 (7 bytes, the first of which is
+--   small); nanoseconds on top (10 bits) and the milliseconds until then when it was written, rounded up (30
+--   bits, of which all are set beyond 12 days)
 -- Until then are d.left microseconds and d.part ticks, fewer than a microsecond has.
 -- ARGV a: interval in ticks; b: ticks in a microsecond, 1000 or 1. limit * a is at most 2^52.
+local LONGEST = 2 ^ 30 - 1
 algorithms.gcra = {
   read = function(d)
     local full = redis.call('GET', d.key)
-    local micros, nanos, missing
-    if full then
-      micros, nanos, missing = string.match(full, '^(%d+)(%d%d%d):(%d+)$')
-    end
     d.size, d.left, d.part = d.limit * d.a, 0, 0
-    if micros and tonumber(micros) >= now then
-      d.left, d.part = micros - now, math.ceil(nanos * d.b / 1000)
-      if d.left > tonumber(missing) then
-        d.moved, d.left = true, tonumber(missing)
-      end
-      if d.part >= d.b then
-        d.left, d.part = d.left + 1, 0
+    if full and #full == 12 and string.byte(full) < 128 then
+      local micros, rest = struct.unpack('>I7I5', full)
+      local missing = rest % (LONGEST + 1)
+      if micros >= now then
+        d.left, d.part = micros - now, math.ceil((rest - missing) / (LONGEST + 1) * d.b / 1000)
+        if missing < LONGEST and d.left > missing * 1000 then
+          d.moved, d.left, d.part = true, missing * 1000, 0
+        elseif d.part >= d.b then
+          d.left, d.part = d.left + 1, 0
+        end
       end
     end
     -- A bucket that was made smaller may owe more than it holds.
@@ -47,6 +47,7 @@ algorithms.gcra = {
     return d.left + math.ceil(d.part / d.b)
   end,
   state = function(d)
-    return string.format('%016.0f%03.0f:%.0f', now + d.left, d.part * (1000 / d.b), d.left)
+    local missing = math.min(math.ceil((d.left + math.ceil(d.part / d.b)) / 1000), LONGEST)
+    return struct.pack('>I7I5', now + d.left, d.part * (1000 / d.b) * (LONGEST + 1) + missing)
   end,
 }
