@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use mainstay::ratelimit::Entry;
 
-use crate::Limits;
+use crate::{Limits, undecided};
 
 /// The permit is renewed while the handler runs, and given back when it ends, also when the client goes
 /// away and the handler is dropped.
@@ -31,7 +31,7 @@ pub(crate) async fn export(
                 format!("not now: {policy}\n"),
             );
         }
-        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        Err(error) => return undecided(&error),
     };
     tokio::time::sleep(Duration::from_millis(300)).await;
     let left = permit.decision().tightest().remaining;

@@ -7,16 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
-use mainstay::Mainstay;
 use mainstay::http::limit::{ClientAddress, LimitLayer};
 use mainstay::ratelimit::{Limiter, Policy, WhenDown};
+use mainstay::{Error, ErrorKind, Mainstay};
 
 /// What the handlers decide by.
 #[derive(Debug)]
 struct Limits {
+    clients: ClientAddress,
     logins: Limiter,
     exports: Limiter,
+}
+
+/// What a handler answers when the limiter does not: an account that is no key is the client's mistake.
+fn undecided(error: &Error) -> (StatusCode, String) {
+    let status = match error.kind() {
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{error}\n"))
 }
 
 /// The service, behind proxies at these addresses.
@@ -52,6 +63,10 @@ pub fn app(stay: &Mainstay, proxies: &[&str]) -> mainstay::Result<Router> {
         .route("/login", post(login::login))
         .route("/export", post(export::export))
         .route("/", get(async || "hello\n"))
-        .with_state(Arc::new(Limits { logins, exports }))
+        .with_state(Arc::new(Limits {
+            clients: clients.clone(),
+            logins,
+            exports,
+        }))
         .layer(LimitLayer::new(requests, clients)?))
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::Form;
 use axum::extract::{ConnectInfo, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use mainstay::ratelimit::RetryAfter;
 use serde::Deserialize;
 
-use crate::Limits;
+use crate::{Limits, undecided};
 
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
@@ -22,12 +22,15 @@ pub(crate) struct Credentials {
 pub(crate) async fn login(
     State(limits): State<Arc<Limits>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     Form(credentials): Form<Credentials>,
 ) -> (StatusCode, String) {
-    let subjects = [credentials.account.clone(), peer.ip().to_string()];
+    // As the layer counts requests: the peer alone is the proxy, and IPv6 goes by network.
+    let from = limits.clients.subject(peer.ip(), &headers);
+    let subjects = [&credentials.account, &from];
     let attempt = match limits.logins.call_each(&subjects).check().await {
         Ok(attempt) => attempt,
-        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        Err(error) => return undecided(&error),
     };
     if let Some(wait) = attempt.retry_after() {
         let wait = match wait {

@@ -37,20 +37,21 @@ async fn a_client_gets_its_burst_and_is_told_what_is_left() {
     assert_eq!(get("203.0.113.2").await.unwrap().status(), 200);
 }
 
+/// From an address of its own as far as the first limit goes.
+fn login(client: &Client, url: &str, from: &str, account: &str, password: &str) -> RequestBuilder {
+    let request = client.post(format!("{url}/login"));
+    request
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("x-forwarded-for", from)
+        .body(format!("account={account}&password={password}"))
+}
+
 #[tokio::test]
 async fn only_wrong_passwords_count() {
     let (url, client) = (start().await, Client::new());
     let login = |account: &'static str, password: &'static str| {
-        let body = format!("account={account}&password={password}");
-        let request = client.post(format!("{url}/login")).body(body);
-        let form = "application/x-www-form-urlencoded";
-        // Each from an address of its own as far as the first limit goes.
         let from = format!("203.0.113.{}", account.len());
-        send(
-            request
-                .header("content-type", form)
-                .header("x-forwarded-for", from),
-        )
+        send(login(&client, &url, &from, account, password))
     };
     for _ in 0..7 {
         assert_eq!(login("ada", "open+sesame").await.0, 200);
@@ -65,6 +66,33 @@ async fn only_wrong_passwords_count() {
         "{message}"
     );
     assert_eq!(login("grace", "open+sesame").await.0, 200);
+}
+
+#[tokio::test]
+async fn clients_behind_a_proxy_do_not_use_up_each_others_attempts() {
+    let (url, client) = (start().await, Client::new());
+    // 51 of all together, where each may make 50.
+    for host in 1..=3 {
+        for attempt in 0..17 {
+            let (from, account) = (format!("203.0.113.{host}"), format!("{host}-{attempt}"));
+            let (status, message) = send(login(&client, &url, &from, &account, "guess")).await;
+            assert_eq!(status, 401, "{from} {account}: {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_account_is_the_clients_mistake() {
+    let (url, client) = (start().await, Client::new());
+    for account in ["", &"a".repeat(1_025), "a%00"] {
+        let (status, _) = send(login(&client, &url, "203.0.113.1", account, "guess")).await;
+        assert_eq!(status, 400, "{account:?}");
+        let export = client.post(format!("{url}/export"));
+        if account != "a%00" {
+            let (status, _) = send(export.header("x-account", account)).await;
+            assert_eq!(status, 400, "{account:?}");
+        }
+    }
 }
 
 #[tokio::test]
