@@ -53,6 +53,7 @@ struct Breaker {
     /// Not before then; never open if nothing has failed.
     asks_at: Moment,
     pause: Duration,
+    failed_at: Moment,
 }
 
 impl Outage {
@@ -104,7 +105,7 @@ impl Outage {
                 Ok((takes, Source::Store))
             }
             Err(error) if is_outage(&error) => {
-                self.failed(&error);
+                self.failed(now, &error);
                 self.without(demands, charge, self.clock.now()).await
             }
             Err(error) => Err(error),
@@ -123,13 +124,19 @@ impl Outage {
         true
     }
 
-    fn failed(&self, error: &Error) {
+    /// Of calls that were under way together, the first that fails says so for all.
+    fn failed(&self, asked: Moment, error: &Error) {
+        let now = self.clock.now();
         let mut breaker = lock(&self.breaker);
+        if asked < breaker.failed_at {
+            return;
+        }
+        breaker.failed_at = now;
         if breaker.pause.is_zero() {
             tracing::warn!(%error, when_down = ?self.when_down, "limits are decided without the backend");
         }
         breaker.pause = (breaker.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        breaker.asks_at = self.clock.now().after(breaker.pause);
+        breaker.asks_at = now.after(breaker.pause);
     }
 
     async fn without(
@@ -200,4 +207,37 @@ fn is_outage(error: &Error) -> bool {
         error.kind(),
         ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::Refused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::memory;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn calls_that_fail_together_count_once() {
+        let clock = ManualClock::new();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let local = memory::limits(Arc::clone(&shared));
+        let outage = Outage::new(WhenDown::Open, &[], local, shared).unwrap();
+        let error = Error::new(ErrorKind::Unavailable, "it is away");
+        let fails_once_more = |calls: u32| {
+            let asked = clock.now();
+            clock.advance(PATIENCE);
+            for _ in 0..calls {
+                outage.failed(asked, &error);
+            }
+        };
+        let asks_after = |pause: Duration| {
+            clock.advance(pause - Duration::from_millis(1));
+            assert!(!outage.may_ask(clock.now()), "before {pause:?}");
+            clock.advance(Duration::from_millis(1));
+            assert!(outage.may_ask(clock.now()), "after {pause:?}");
+        };
+        fails_once_more(64);
+        asks_after(FIRST_PAUSE);
+        fails_once_more(1);
+        asks_after(2 * FIRST_PAUSE);
+    }
 }
