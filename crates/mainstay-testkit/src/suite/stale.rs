@@ -19,6 +19,16 @@ async fn loads(cache: &Cache<u32>, value: u32) -> u32 {
     cache.get_or_load("key", load).await.unwrap()
 }
 
+async fn has_new_value(cache: &Cache<u32>) {
+    eventually("the new value", Subject::BOUND, async || {
+        match cache.get("key").await.unwrap() {
+            Some(2) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
 pub async fn a_stale_value_is_served_at_once_while_one_load_replaces_it(subject: &Subject) {
     let builder = brief(subject.stay()).stale_while_revalidate(ms(10_000));
     let cache = builder.build().unwrap();
@@ -35,13 +45,7 @@ pub async fn a_stale_value_is_served_at_once_while_one_load_replaces_it(subject:
     gate.started().await;
     assert_eq!(gate.count(), 1);
     gate.open();
-    eventually("the new value", Subject::BOUND, async || {
-        match cache.get("key").await.unwrap() {
-            Some(2) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
+    has_new_value(&cache).await;
 }
 
 pub async fn a_stale_value_stands_in_for_a_load_that_fails(subject: &Subject) {
@@ -74,13 +78,7 @@ pub async fn a_stale_value_stands_in_for_a_load_that_is_slow(subject: &Subject) 
         (1, Source::Stale(StaleReason::LoadSlow))
     );
     gate.open();
-    eventually("the new value", Subject::BOUND, async || {
-        match cache.get("key").await.unwrap() {
-            Some(2) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
+    has_new_value(&cache).await;
 }
 
 pub async fn an_entry_that_was_declared_stale_is_served_only_as_such(subject: &Subject) {

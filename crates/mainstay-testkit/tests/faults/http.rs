@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mainstay::Options;
 use mainstay_server::{Config, LimitConfig, Limits, ServeError};
-use mainstay_testkit::fixture::{Flavor, Persistence, Server, eventually};
+use mainstay_testkit::fixture::{Flavor, Server, eventually};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -13,12 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{BOUND, COMMAND_TIMEOUT, SLACK, extent, on_both_flavors};
-
-/// How soon after the server's return everything must work.
-const RECOVERY: Duration = Duration::from_secs(2);
-/// How soon a loss must be seen.
-const NOTICE: Duration = Duration::from_secs(3);
+use super::{BOUND, COMMAND_TIMEOUT, NOTICE, RECOVERY, SLACK, durable, extent, on_both_flavors};
 
 on_both_flavors! {
     every_route_answers_503_in_time_while_the_server_is_dead_and_works_after
@@ -158,13 +153,6 @@ async fn in_time(
     answered
         .unwrap_or_else(|_| panic!("{what} hangs"))
         .unwrap_or_else(|error| panic!("{what}: {error}"))
-}
-
-async fn durable(flavor: Flavor) -> Server {
-    Server::builder(flavor)
-        .persistence(Persistence::Aof)
-        .start()
-        .await
 }
 
 async fn every_route_answers_503_in_time_while_the_server_is_dead_and_works_after(flavor: Flavor) {

@@ -7,15 +7,12 @@ use mainstay::lock::Acquire;
 use mainstay::pubsub::{GapReason, Item, Subscriber};
 use mainstay::ratelimit::Policy;
 use mainstay::{ErrorKind, Mainstay};
-use mainstay_testkit::fixture::{Flavor, Persistence, Server, eventually};
+use mainstay_testkit::fixture::{Flavor, Server, eventually};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{BOUND, SLACK, connect, extent, in_time, on_both_flavors};
-
-/// How soon after the server's return everything must work.
-const RECOVERY: Duration = Duration::from_secs(2);
-/// How soon a loss must be seen.
-const NOTICE: Duration = Duration::from_secs(3);
+use super::{
+    BOUND, NOTICE, RECOVERY, SLACK, connect, durable, extent, in_time, login, on_both_flavors,
+};
 
 on_both_flavors! {
     calls_fail_in_time_while_the_server_is_dead_and_work_after
@@ -25,13 +22,6 @@ on_both_flavors! {
     a_channel_that_the_login_may_not_hear_fails_alone
     a_held_lock_survives_a_restart_or_is_lost_in_time
     a_held_lock_is_lost_in_time_when_the_server_stays_away
-}
-
-async fn durable(flavor: Flavor) -> Server {
-    Server::builder(flavor)
-        .persistence(Persistence::Aof)
-        .start()
-        .await
 }
 
 /// One call of each area; the first error.
@@ -184,20 +174,9 @@ async fn a_subscriber_outlives_the_handles_that_it_came_from(flavor: Flavor) {
 
 async fn a_channel_that_the_login_may_not_hear_fails_alone(flavor: Flavor) {
     let server = Server::start(flavor).await;
-    let rules = [
-        "ACL",
-        "SETUSER",
-        "app",
-        "on",
-        ">pw",
-        "~*",
-        "+@all",
-        "-info",
-        "resetchannels",
-        "&open",
-    ];
-    assert_eq!(server.command(&rules).await.text(), "OK");
-    let stay = connect(&format!("redis://app:pw@{}", server.addr())).await;
+    let rules = ["~*", "+@all", "-info", "resetchannels", "&open"];
+    let login = login(&server, &rules).await;
+    let stay = connect(&format!("redis://{login}{}", server.addr())).await;
     let open = stay.channel::<u32>("open").build().unwrap();
     let mut subscriber = open.subscribe().await.unwrap();
     let closed = stay.channel::<u32>("closed").build().unwrap();

@@ -21,12 +21,17 @@ use std::future::Future;
 use std::time::Duration;
 
 use mainstay::{Mainstay, Options, Result};
+use mainstay_testkit::fixture::{Flavor, Persistence, Server};
 use tokio::time::{Instant, timeout};
 
 /// What a call may take, as configured.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 /// What scheduling may add to that.
 const SLACK: Duration = Duration::from_millis(500);
+/// How soon after the server's return everything must work.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// How soon a loss must be seen.
+const NOTICE: Duration = Duration::from_secs(3);
 /// Longer than anything that is going to happen at all.
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -42,6 +47,19 @@ fn extent<T>(short: T, full: T) -> T {
 async fn connect(url: &str) -> Mainstay {
     let options = Options::new().command_timeout(COMMAND_TIMEOUT);
     options.connect(url).await.unwrap()
+}
+
+/// A server that remembers over a restart.
+async fn durable(flavor: Flavor) -> Server {
+    let builder = Server::builder(flavor).persistence(Persistence::Aof);
+    builder.start().await
+}
+
+/// A login that may do what the rules say; it goes before the address in a URL.
+async fn login(server: &Server, rules: &[&str]) -> &'static str {
+    let words = [&["ACL", "SETUSER", "app", "on", ">pw"], rules].concat();
+    assert_eq!(server.command(&words).await.text(), "OK");
+    "app:pw@"
 }
 
 /// Awaits a call; panics when it takes longer than a call may.

@@ -1,6 +1,6 @@
 //! The bucket, as a queue of units that come back one after the other.
 
-use super::{LimitOracle, LimitRule, Said};
+use super::{LimitOracle, LimitRule, Limits, Said};
 
 const NANOS: u128 = 1_000;
 const MILLI: u128 = 1_000_000;
@@ -64,7 +64,7 @@ impl Bucket {
     }
 }
 
-impl LimitOracle for Bucket {
+impl Limits for Bucket {
     fn change(&mut self, rule: LimitRule) {
         self.rule = rule;
     }
@@ -96,12 +96,6 @@ impl LimitOracle for Bucket {
         }
     }
 
-    fn would_admit(&self, later: u64, cost: u64, _id: u32) -> bool {
-        let (burst, unit, _) = self.terms();
-        let (missing, _) = self.missing(later);
-        u128::from(cost) * unit + missing <= u128::from(burst) * unit
-    }
-
     fn refund(&mut self, now: u64, _at: u64, cost: u64, _id: u32) -> bool {
         let (burst, unit, _) = self.terms();
         let (missing, moved) = self.missing(now);
@@ -117,5 +111,13 @@ impl LimitOracle for Bucket {
 
     fn reset(&mut self) {
         self.full_at = 0;
+    }
+}
+
+impl LimitOracle for Bucket {
+    fn would_admit(&self, later: u64, cost: u64, _id: u32) -> bool {
+        let (burst, unit, _) = self.terms();
+        let (missing, _) = self.missing(later);
+        u128::from(cost) * unit + missing <= u128::from(burst) * unit
     }
 }

@@ -23,21 +23,24 @@ pub struct Said {
 }
 
 /// What is done to a limit, at times in microseconds since 1970.
-pub trait LimitOracle {
+pub trait Limits {
     /// Changes the policy.
     fn change(&mut self, rule: LimitRule);
 
     /// A call of this cost, charged if it fits and `charges` says so; `id` is of a permit.
     fn call(&mut self, now: u64, cost: u64, charges: bool, id: u32) -> Said;
 
-    /// Whether a call of this cost would fit at a later time, if nothing else happens until then.
-    fn would_admit(&self, later: u64, cost: u64, id: u32) -> bool;
-
     /// Gives back what was taken at `at`.
     fn refund(&mut self, now: u64, at: u64, cost: u64, id: u32) -> bool;
 
     /// Forgets all.
     fn reset(&mut self);
+}
+
+/// Limits that can also say what would be.
+pub trait LimitOracle: Limits {
+    /// Whether a call of this cost would fit at a later time, if nothing else happens until then.
+    fn would_admit(&self, later: u64, cost: u64, id: u32) -> bool;
 }
 
 /// A charge, until it counts no more.
@@ -135,7 +138,7 @@ impl Charges {
     }
 }
 
-impl LimitOracle for Charges {
+impl Limits for Charges {
     fn change(&mut self, rule: LimitRule) {
         self.rule = rule;
     }
@@ -169,11 +172,6 @@ impl LimitOracle for Charges {
         }
     }
 
-    fn would_admit(&self, later: u64, cost: u64, id: u32) -> bool {
-        let (counting, _) = self.counting(later);
-        self.said(later, &counting, cost, id).admitted
-    }
-
     fn refund(&mut self, now: u64, at: u64, cost: u64, id: u32) -> bool {
         self.expire(now);
         let (mut counting, moved) = self.counting(now);
@@ -203,6 +201,13 @@ impl LimitOracle for Charges {
     fn reset(&mut self) {
         self.made.clear();
         self.written_by = self.rule;
+    }
+}
+
+impl LimitOracle for Charges {
+    fn would_admit(&self, later: u64, cost: u64, id: u32) -> bool {
+        let (counting, _) = self.counting(later);
+        self.said(later, &counting, cost, id).admitted
     }
 }
 

@@ -3,7 +3,7 @@
 use mainstay::Mainstay;
 use mainstay_testkit::fixture::{FaultProxy, Flavor, Server, eventually};
 
-use super::super::{BOUND, extent, on_both_flavors};
+use super::super::{BOUND, extent, login, on_both_flavors};
 use super::{STALENESS, nimble, numbers};
 
 on_both_flavors! {
@@ -11,26 +11,12 @@ on_both_flavors! {
     t5_announcements_keep_near_caches_coherent_though_some_are_lost
 }
 
-/// A login that may do everything but ask for tracking.
-async fn login(server: &Server) -> String {
-    let rules = [
-        "ACL",
-        "SETUSER",
-        "app",
-        "on",
-        ">pw",
-        "~*",
-        "&*",
-        "+@all",
-        "-client|tracking",
-    ];
-    assert_eq!(server.command(&rules).await.text(), "OK");
-    "app:pw@".to_owned()
-}
+/// All but to ask for tracking.
+const WITHOUT_TRACKING: [&str; 4] = ["~*", "&*", "+@all", "-client|tracking"];
 
 async fn t5_without_tracking_nothing_is_kept_near_and_nothing_is_stale(flavor: Flavor) {
     let server = Server::start(flavor).await;
-    let login = login(&server).await;
+    let login = login(&server, &WITHOUT_TRACKING).await;
     let url = format!("redis://{login}{}", server.addr());
     let (ours, theirs) = (nimble(&url).await, nimble(&server.url()).await);
     let (ours, theirs) = (numbers(&ours), numbers(&theirs));
@@ -49,7 +35,7 @@ async fn announcing(url: &str) -> Mainstay {
 
 async fn t5_announcements_keep_near_caches_coherent_though_some_are_lost(flavor: Flavor) {
     let server = Server::start(flavor).await;
-    let login = login(&server).await;
+    let login = login(&server, &WITHOUT_TRACKING).await;
     let proxy = FaultProxy::start(server.addr()).await;
     let through = announcing(&format!("redis://{login}{}", proxy.addr())).await;
     let past = announcing(&format!("redis://{login}{}", server.addr())).await;

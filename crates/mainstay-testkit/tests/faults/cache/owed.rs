@@ -3,10 +3,10 @@
 use futures_util::future::join_all;
 use mainstay::cache::Cache;
 use mainstay::{ErrorKind, Mainstay};
-use mainstay_testkit::fixture::{Flavor, Persistence, Server, eventually};
+use mainstay_testkit::fixture::{Flavor, Server, eventually};
 use tokio::time::{Instant, sleep};
 
-use super::super::{BOUND, COMMAND_TIMEOUT, SLACK, on_both_flavors};
+use super::super::{BOUND, COMMAND_TIMEOUT, SLACK, durable, on_both_flavors};
 use super::{NEAR, nimble};
 
 on_both_flavors! {
@@ -35,11 +35,6 @@ async fn first_answer(cache: &Cache<u64>, key: &str) -> Option<u64> {
         cache.get(key).await.map_err(|error| error.to_string())
     })
     .await
-}
-
-async fn durable(flavor: Flavor) -> Server {
-    let server = Server::builder(flavor).persistence(Persistence::Aof);
-    server.start().await
 }
 
 async fn t6_an_invalidation_that_could_not_be_sent_is_sent_before_the_backend_is_trusted(

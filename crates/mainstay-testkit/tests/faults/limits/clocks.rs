@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mainstay::Mainstay;
 use mainstay::ratelimit::{Limiter, Policy, Unit};
 use mainstay_testkit::fixture::{Flavor, Server, WallClock};
 use mainstay_testkit::oracle::{Admission, most_in_any_window};
@@ -29,6 +30,14 @@ fn policies() -> [Policy; 4] {
     .map(Result::unwrap)
 }
 
+/// A server with a clock of its own, and a client of it.
+async fn on_a_clock(flavor: Flavor) -> (WallClock, Server, Mainstay) {
+    let clock = WallClock::start();
+    let server = Server::builder(flavor).wall_clock(&clock).start().await;
+    let stay = connect(&server.url()).await;
+    (clock, server, stay)
+}
+
 /// How long it takes until a call is admitted.
 async fn admitted_after(limiter: &Limiter) -> Duration {
     let began = Instant::now();
@@ -45,9 +54,7 @@ async fn exhaust(limiter: &Limiter) {
 }
 
 async fn r6_a_server_clock_set_back_locks_nobody_out_and_admits_no_more(flavor: Flavor) {
-    let mut clock = WallClock::start();
-    let server = Server::builder(flavor).wall_clock(&clock).start().await;
-    let stay = connect(&server.url()).await;
+    let (mut clock, _server, stay) = on_a_clock(flavor).await;
     let rounds = extent(1, 20);
     let mut longest = Duration::ZERO;
     for policy in policies() {
@@ -86,9 +93,7 @@ async fn r6_a_server_clock_set_back_locks_nobody_out_and_admits_no_more(flavor: 
 }
 
 async fn r6_a_server_clock_set_forward_locks_nobody_out(flavor: Flavor) {
-    let mut clock = WallClock::start();
-    let server = Server::builder(flavor).wall_clock(&clock).start().await;
-    let stay = connect(&server.url()).await;
+    let (mut clock, _server, stay) = on_a_clock(flavor).await;
     let rounds = extent(1, 20);
     let mut longest = Duration::ZERO;
     for policy in policies() {

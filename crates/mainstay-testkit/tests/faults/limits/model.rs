@@ -5,7 +5,7 @@ mod scripts;
 mod steps;
 
 use mainstay_testkit::fixture::{Flavor, Server};
-use mainstay_testkit::oracle::limit::{Bucket, Charges, LimitOracle, LimitRule};
+use mainstay_testkit::oracle::limit::{Bucket, Charges, LimitOracle, LimitRule, Limits};
 
 use self::memory::Memory;
 use self::scripts::Scripts;
@@ -72,7 +72,11 @@ async fn answered_alike(flavor: Flavor, kind: Kind) {
         for _ in 0..BATCH {
             let step = source.next_step();
             let reply = ask(oracle.as_mut(), &step);
-            assert_eq!(memory.ask(&step), reply, "{flavor}: memory at {step:?}");
+            assert_eq!(
+                ask(&mut memory, &step),
+                reply,
+                "{flavor}: memory at {step:?}"
+            );
             match reply {
                 Reply::Said(said) if said.admitted => {
                     admitted += 1;
@@ -105,10 +109,10 @@ async fn answered_alike(flavor: Flavor, kind: Kind) {
     }
 }
 
-fn ask(oracle: &mut dyn LimitOracle, step: &Step) -> Reply {
+fn ask(limits: &mut dyn Limits, step: &Step) -> Reply {
     match *step {
-        Step::Change { rule, .. } => {
-            oracle.change(rule);
+        Step::Change { rule } => {
+            limits.change(rule);
             Reply::Nothing
         }
         Step::Call {
@@ -116,10 +120,10 @@ fn ask(oracle: &mut dyn LimitOracle, step: &Step) -> Reply {
             cost,
             charges,
             id,
-        } => Reply::Said(oracle.call(now, cost, charges, id)),
-        Step::Refund { now, at, cost, id } => Reply::Refunded(oracle.refund(now, at, cost, id)),
+        } => Reply::Said(limits.call(now, cost, charges, id)),
+        Step::Refund { now, at, cost, id } => Reply::Refunded(limits.refund(now, at, cost, id)),
         Step::Reset => {
-            oracle.reset();
+            limits.reset();
             Reply::Nothing
         }
     }

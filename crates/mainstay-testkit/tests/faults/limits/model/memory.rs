@@ -10,11 +10,8 @@ use futures_util::future::BoxFuture;
 use mainstay::clock::{Clock, Moment};
 use mainstay::ratelimit::{Decision, Entry, Limiter, Permit, Policy, RetryAfter, Unit};
 use mainstay::{Mainstay, Options};
-use mainstay_testkit::oracle::limit::{LimitRule, Said, micros};
+use mainstay_testkit::oracle::limit::{LimitRule, Limits, Said, micros};
 use tokio::runtime::{Builder, Runtime};
-
-use super::Reply;
-use super::steps::Step;
 
 const WHO: &str = "somebody";
 
@@ -49,8 +46,7 @@ impl Memory {
     pub(super) fn new(rule: LimitRule) -> Self {
         let clock = Arc::new(SetClock::default());
         let options = Options::new().clock(Arc::clone(&clock) as _);
-        let connected = options.connect("memory:").now_or_never().unwrap();
-        let stay = connected.unwrap();
+        let stay = at_once(options.connect("memory:")).unwrap();
         let runtime = Builder::new_current_thread().build().unwrap();
         Self {
             runtime: Some(runtime),
@@ -62,44 +58,17 @@ impl Memory {
         }
     }
 
-    pub(super) fn ask(&mut self, step: &Step) -> Reply {
+    fn within<T>(&mut self, answer: impl AsyncFnOnce(&mut Self) -> T) -> T {
         let handle = self.runtime.as_ref().unwrap().handle().clone();
         let _within = handle.enter();
-        let answer = self.answer(step).now_or_never();
-        answer.expect("memory answers at once")
-    }
-
-    async fn answer(&mut self, step: &Step) -> Reply {
-        match *step {
-            Step::Change { rule } => {
-                self.limiter = self.stay.limiter(policy(rule));
-                Reply::Nothing
-            }
-            Step::Call {
-                now,
-                cost,
-                charges,
-                id,
-            } => {
-                self.set(now);
-                Reply::Said(said(&self.call(cost, charges, id).await))
-            }
-            Step::Refund { now, cost, id, .. } => {
-                self.set(now);
-                Reply::Refunded(self.refund(cost, id).await)
-            }
-            Step::Reset => {
-                self.limiter.reset(WHO).await.unwrap();
-                Reply::Nothing
-            }
-        }
+        at_once(answer(self))
     }
 
     fn set(&self, now: u64) {
         self.clock.0.store(now, Ordering::SeqCst);
     }
 
-    async fn call(&mut self, cost: u64, charges: bool, id: u32) -> Decision {
+    async fn decide(&mut self, cost: u64, charges: bool, id: u32) -> Decision {
         let call = self.limiter.call(WHO).cost(cost);
         let is_concurrent = self.limiter.policies().iter().any(Policy::is_concurrent);
         // Nobody enters for nothing.
@@ -122,7 +91,7 @@ impl Memory {
         decision
     }
 
-    async fn refund(&mut self, cost: u64, id: u32) -> bool {
+    async fn give_back(&mut self, cost: u64, id: u32) -> bool {
         if let Some(permit) = self.permits.remove(&id) {
             return permit.leave().await.unwrap();
         }
@@ -132,12 +101,37 @@ impl Memory {
     }
 }
 
+impl Limits for Memory {
+    fn change(&mut self, rule: LimitRule) {
+        self.limiter = self.stay.limiter(policy(rule));
+    }
+
+    fn call(&mut self, now: u64, cost: u64, charges: bool, id: u32) -> Said {
+        self.set(now);
+        let decision = self.within(async |memory| memory.decide(cost, charges, id).await);
+        said(&decision)
+    }
+
+    fn refund(&mut self, now: u64, _at: u64, cost: u64, id: u32) -> bool {
+        self.set(now);
+        self.within(async |memory| memory.give_back(cost, id).await)
+    }
+
+    fn reset(&mut self) {
+        self.within(async |memory| memory.limiter.reset(WHO).await.unwrap());
+    }
+}
+
 impl Drop for Memory {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
+}
+
+fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    answer.now_or_never().expect("memory answers at once")
 }
 
 fn said(decision: &Decision) -> Said {
