@@ -16,8 +16,13 @@ pub(crate) enum Fact {
     Commands(f64),
     /// Processor time that this process and the server took, in hundredths of one core.
     Cpu { process: f64, server: f64 },
-    /// Processor time of the server for a million calls.
-    ServerSeconds(f64),
+    /// Processor time of the server for a million decisions, and what it keeps for a subject.
+    Decided {
+        server_seconds: f64,
+        key_bytes: Option<i64>,
+    },
+    /// The most that was admitted in any interval of the limit's length.
+    Admitted { most: u64, limit: u64 },
     /// From a write's end until the last reader saw it.
     SeenAfter(Duration),
 }
@@ -40,7 +45,18 @@ impl Fact {
                 process: process.max(other_process),
                 server: server.max(other_server),
             },
-            (Self::ServerSeconds(a), Self::ServerSeconds(b)) => Self::ServerSeconds(a.max(b)),
+            (
+                Self::Decided {
+                    server_seconds: a,
+                    key_bytes,
+                },
+                Self::Decided {
+                    server_seconds: b, ..
+                },
+            ) => Self::Decided {
+                server_seconds: a.max(b),
+                key_bytes,
+            },
             (first, _) => first,
         }
     }
@@ -53,7 +69,11 @@ impl Fact {
             Self::Cpu { process, server } => {
                 json!({ "process_percent": process, "server_percent": server })
             }
-            Self::ServerSeconds(seconds) => json!({ "server_seconds_a_million": seconds }),
+            Self::Decided {
+                server_seconds,
+                key_bytes,
+            } => json!({ "server_seconds_a_million": server_seconds, "key_bytes": key_bytes }),
+            Self::Admitted { most, limit } => json!({ "most_admitted": most, "limit": limit }),
             Self::SeenAfter(delay) => json!({ "seen_after_ms": delay.as_secs_f64() * 1_000.0 }),
         }
     }
@@ -72,8 +92,19 @@ impl fmt::Display for Fact {
                     "{process:.1} % of a core here, {server:.1} % in the server"
                 )
             }
-            Self::ServerSeconds(seconds) => {
-                write!(f, "{seconds:.1} s of the server for a million")
+            Self::Decided {
+                server_seconds,
+                key_bytes,
+            } => {
+                let digits = if *server_seconds < 1.0 { 4 } else { 1 };
+                write!(f, "{server_seconds:.digits$} s of the server for a million")?;
+                match key_bytes {
+                    Some(bytes) => write!(f, ", {bytes} bytes a subject"),
+                    None => Ok(()),
+                }
+            }
+            Self::Admitted { most, limit } => {
+                write!(f, "at most {most} of {limit} in any interval")
             }
             Self::SeenAfter(delay) => {
                 write!(f, "seen after {:.2} ms", delay.as_secs_f64() * 1_000.0)

@@ -46,6 +46,9 @@ struct Arguments {
     /// Is one of the peers itself.
     #[arg(long, hide = true, num_args = 3, value_names = ["LIBRARY", "URL", "WORKLOAD"])]
     peer: Option<Vec<String>>,
+    /// Is one of the processes of a limit.
+    #[arg(long, hide = true, num_args = 2, value_names = ["URL", "SECONDS"])]
+    node: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -94,6 +97,9 @@ async fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
     if let Some([library, url, workload]) = arguments.peer.as_deref() {
         return peer::serve(library, url, Path::new(workload)).await;
+    }
+    if let Some([url, seconds]) = arguments.node.as_deref() {
+        return scenario::limit::serve_node(url, seconds.parse()?).await;
     }
     let plan = Plan {
         seconds: arguments.seconds,

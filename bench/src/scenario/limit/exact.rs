@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::LIMIT;
+use super::{LIMIT, limitador};
 use crate::Outcome;
 use crate::fact::Fact;
 use crate::measure::{Contestant, Measured, Plan, Row, compare};
@@ -29,7 +29,9 @@ macro_rules! lua {
     };
 }
 
-const PERIOD: Duration = Duration::from_secs(60);
+pub(super) const PERIOD: Duration = Duration::from_secs(60);
+/// Nothing is gone before it is looked at.
+const LONG: Duration = Duration::from_secs(3600);
 const WINDOW: &str = concat!(
     lua!("limit_clock.lua"),
     lua!("limit_window.lua"),
@@ -64,6 +66,7 @@ pub(super) async fn run(plan: &Plan, with_scripts: bool) -> Outcome<Vec<Row>> {
     }
     let window = Policy::window("w", LIMIT, PERIOD)?;
     let mut contestants = vec![mainstay(&server, "mainstay window", window).await?];
+    contestants.push(limitador::contestant(&server).await?);
     for peer in peer::for_limits(with_scripts) {
         let process = Process::start(&peer, &server.url(), "-".as_ref()).await?;
         contestants.push(script(peer.name, Arc::new(Mutex::new(process)), &server));
@@ -80,13 +83,31 @@ pub(super) async fn run(plan: &Plan, with_scripts: bool) -> Outcome<Vec<Row>> {
     for callers in [1, 64] {
         rows.extend(compare(plan, "window", callers, &contestants).await?);
     }
+    let stay = Mainstay::connect(&server.url()).await?;
+    for row in &mut rows {
+        let policy = match row.contestant {
+            "mainstay gcra" => Policy::gcra("bytes", 10, LONG, 10)?,
+            "mainstay window" => Policy::window("bytes", 10, LONG)?,
+            _ => continue,
+        };
+        if let Some(Fact::Decided { key_bytes, .. }) = &mut row.fact {
+            let limiter = stay.limiter(policy);
+            limiter.reset("subject-0").await?;
+            let decision = limiter.check("subject-0").await?;
+            assert!(decision.is_allowed(), "nothing was counted");
+            let usage = ["MEMORY", "USAGE", "rl:{subject-0}:bytes"];
+            *key_bytes = Some(server.command(&usage).await.integer());
+        }
+    }
     Ok(rows)
 }
 
-/// Callers in this process, with what a million decisions cost the server.
-fn callers<F>(
+/// Callers in this process that decide `batch` times at once, with what a million decisions cost the
+/// server.
+pub(super) fn callers<F>(
     name: &'static str,
     server: &Arc<Server>,
+    batch: u32,
     call: impl Fn(usize) -> F + Send + Sync + 'static,
 ) -> Contestant
 where
@@ -99,19 +120,22 @@ where
             let before = processor::of_server(&server).await?;
             let measured = round::on_tasks(call, round).await?;
             let used = processor::of_server(&server).await? - before;
-            Ok(with_cost(measured, used, round.length))
+            Ok(with_cost(measured, used / f64::from(batch), round.length))
         }
     })
 }
 
 fn with_cost(measured: Measured, server_seconds: f64, length: Duration) -> Measured {
     let decisions = measured.per_second * length.as_secs_f64();
-    measured.with_fact(Fact::ServerSeconds(server_seconds / decisions * 1e6))
+    measured.with_fact(Fact::Decided {
+        server_seconds: server_seconds / decisions * 1e6,
+        key_bytes: None,
+    })
 }
 
 async fn mainstay(server: &Arc<Server>, name: &'static str, policy: Policy) -> Outcome<Contestant> {
     let limiter = Mainstay::connect(&server.url()).await?.limiter(policy);
-    Ok(callers(name, server, move |caller| {
+    Ok(callers(name, server, 1, move |caller| {
         let limiter = limiter.clone();
         async move {
             let decision = limiter.check(&format!("subject-{caller}")).await?;
@@ -129,7 +153,7 @@ async fn raw(
 ) -> Outcome<Contestant> {
     let mut connection: MultiplexedConnection = bare(&server.url()).await?;
     let digest = load(&mut connection, script).await?;
-    Ok(callers(name, server, move |caller| {
+    Ok(callers(name, server, 1, move |caller| {
         let (connection, digest) = (connection.clone(), digest.clone());
         async move {
             let mut command = redis::cmd("EVALSHA");
