@@ -230,7 +230,7 @@ mod tests {
             }
         };
         let asks_after = |pause: Duration| {
-            clock.advance(pause - Duration::from_millis(1));
+            clock.advance(pause.saturating_sub(Duration::from_millis(1)));
             assert!(!outage.may_ask(clock.now()), "before {pause:?}");
             clock.advance(Duration::from_millis(1));
             assert!(outage.may_ask(clock.now()), "after {pause:?}");
