@@ -61,7 +61,7 @@ impl Subscribe {
 fn print(item: Item<Value>, json: bool) -> Result<(), Failure> {
     match item {
         Item::Event { channel, event } if json => {
-            let shown = match identified(event).to_json() {
+            let shown = match event.identified().to_json() {
                 Ok(event) => {
                     let event: Value = serde_json::from_slice(&event).map_err(Failure::Data)?;
                     json!({ "channel": channel.as_str(), "event": event })
@@ -96,15 +96,6 @@ fn print(item: Item<Value>, json: bool) -> Result<(), Failure> {
             &json!({ "unknown": format!("{other:?}") }),
             "-- something that this version does not know",
         ),
-    }
-}
-
-/// A message of another program has no id, which a `CloudEvent` needs: it gets one here.
-fn identified(event: Event<Value>) -> Event<Value> {
-    if event.id.is_empty() && event.source.is_empty() {
-        Event::new(event.kind, event.data)
-    } else {
-        event
     }
 }
 

@@ -28,7 +28,7 @@ fn readme() -> String {
 fn blocks(text: &str) -> Vec<Vec<Step>> {
     text.split("```console\n")
         .skip(1)
-        .map(|rest| steps(rest.split("\n```").next().unwrap_or_default()))
+        .map(|rest| steps(rest.split_once("\n```").map_or(rest, |(block, _)| block)))
         .filter(|steps| {
             let used = |step: &Step| {
                 ["curl", "mainstay"]
@@ -83,16 +83,17 @@ fn limits(text: &str) -> Vec<&str> {
 
 /// True when `text` is `pattern`, in which each `…` stands for any text.
 fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('…');
-    let first = parts.next().unwrap_or_default();
+    let Some((first, parts)) = pattern.split_once('…') else {
+        return pattern == text;
+    };
     let Some(mut rest) = text.strip_prefix(first) else {
         return false;
     };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else {
-        return rest.is_empty();
+    let (middle, last) = match parts.rsplit_once('…') {
+        Some((middle, last)) => (Some(middle), last),
+        None => (None, parts),
     };
-    for part in parts {
+    for part in middle.into_iter().flat_map(|middle| middle.split('…')) {
         match rest.split_once(part) {
             Some((_, after)) => rest = after,
             None => return false,

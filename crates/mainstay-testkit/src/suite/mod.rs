@@ -13,6 +13,8 @@ pub mod entries;
 pub mod health;
 pub mod limit;
 pub mod limit_kinds;
+pub mod limit_permits;
+pub mod limit_prepaid;
 pub mod lock;
 pub mod lock_drops;
 pub mod lock_kinds;
@@ -150,10 +152,14 @@ macro_rules! behaviours {
                 a_call_with_a_token_is_charged_once
                 a_changed_policy_finds_what_was_counted
                 a_look_by_another_rule_changes_nothing
+            }
+            limit_permits {
                 permits_are_given_back_when_they_are_left_or_dropped
                 a_permit_lasts_while_it_is_kept_and_no_longer
                 a_permit_may_be_kept_by_its_token
                 a_permit_and_a_rate_are_taken_together_or_not_at_all
+            }
+            limit_prepaid {
                 prepaid_units_of_all_processes_stay_within_the_limit
                 prepaid_units_that_are_not_used_come_back
                 prepaid_units_come_back_when_nobody_can_use_them

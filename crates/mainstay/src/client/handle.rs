@@ -38,6 +38,9 @@ use crate::session::SessionsBuilder;
 #[derive(Clone)]
 pub struct Mainstay(Arc<Inner>);
 
+/// Whose limits this process counts by itself while the backend does not answer, at most.
+const SUBJECTS_HERE: usize = 100_000;
+
 struct Inner {
     stores: Stores,
     locks: Arc<Keeper>,
@@ -62,7 +65,7 @@ impl Mainstay {
         Self(Arc::new(Inner {
             locks: keeper(&stores.locks),
             shares: keeper(&stores.shares),
-            limits_here: memory::limits(Arc::clone(&clock)),
+            limits_here: memory::limits(Arc::clone(&clock), SUBJECTS_HERE),
             stores,
             keyspace,
             clock,

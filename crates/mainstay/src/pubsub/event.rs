@@ -60,6 +60,17 @@ impl<T> Event<T> {
         }
     }
 
+    /// Gives a message of another program, which is no `CloudEvent`, an id of its own, so that it can be
+    /// sent on as one.
+    #[must_use]
+    pub fn identified(self) -> Self {
+        if self.id.is_empty() && self.source.is_empty() {
+            Self::new(self.kind, self.data)
+        } else {
+            self
+        }
+    }
+
     /// Replaces the id; with the source it must be unique.
     #[must_use]
     pub fn with_id(self, id: impl Into<String>) -> Self {

@@ -127,8 +127,8 @@ impl Limiter {
     /// denies by itself what costs as much or more for the same subject.
     ///
     /// Whoever hammers then costs the store nothing. The price: what is given back or reset meanwhile by
-    /// another limiter is not seen before the wait is over. It remembers so many subjects, about 300
-    /// bytes each, and lets go of those that are asked for least. Calls with a
+    /// another limiter is not seen before the wait is over. It remembers so many subjects, a few
+    /// hundred bytes each, and lets go of those that are asked for least. Calls with a
     /// [token](Call::once) and those that [enter](Call::enter) always ask the store.
     ///
     /// ```

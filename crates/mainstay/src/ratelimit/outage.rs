@@ -33,6 +33,7 @@ pub enum WhenDown {
     Closed,
     /// Each of so many processes allows its share of the limit, by its own memory. What the store has
     /// admitted just before is not known there: around the beginning up to twice the limit gets through.
+    /// Of 100,000 subjects and more at a time, those are counted anew whose counts would be gone first.
     Local(NonZeroU32),
 }
 
@@ -219,7 +220,7 @@ mod tests {
     fn calls_that_fail_together_count_once() {
         let clock = ManualClock::new();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let local = memory::limits(Arc::clone(&shared));
+        let local = memory::limits(Arc::clone(&shared), 1);
         let outage = Outage::new(WhenDown::Open, &[], local, shared).unwrap();
         let error = Error::new(ErrorKind::Unavailable, "it is away");
         let fails_once_more = |calls: u32| {

@@ -81,7 +81,7 @@ impl Feed {
 
     fn item(&self, item: Item<Value>) -> String {
         match item {
-            Item::Event { channel, event } => published(&channel, &identified(event)),
+            Item::Event { channel, event } => published(&channel, &event.identified()),
             Item::Gap(GapReason::Disconnected) => self.reset("disconnected", None),
             Item::Gap(GapReason::Overflow { dropped }) => self.reset("overflow", Some(dropped)),
             Item::Undecodable {
@@ -102,15 +102,6 @@ impl Feed {
     }
 }
 
-/// A message of another program has no id, which a `CloudEvent` needs: it gets one here.
-fn identified(event: Event<Value>) -> Event<Value> {
-    if event.id.is_empty() && event.source.is_empty() {
-        Event::new(event.kind, event.data)
-    } else {
-        event
-    }
-}
-
 fn published(channel: &Name, event: &Event<Value>) -> String {
     match event.to_json() {
         Ok(json) => frame::event(&event.id, &event.kind, &with_channel(channel, &json)),
@@ -126,7 +117,8 @@ fn published(channel: &Name, event: &Event<Value>) -> String {
 fn with_channel(channel: &Name, json: &[u8]) -> Vec<u8> {
     // A name needs no escaping, and an event is an object that is not empty.
     let mut named = format!("{{\"channel\":\"{channel}\",").into_bytes();
-    named.extend_from_slice(json.get(1..).unwrap_or_default());
+    let fields = json.strip_prefix(b"{");
+    named.extend_from_slice(fields.expect("invariant: an event is a JSON object"));
     named
 }
 
@@ -153,7 +145,7 @@ mod tests {
     fn a_message_of_another_program_is_sent_on_with_an_id() {
         let name = Name::new("alarms").unwrap();
         let foreign = Event::from_json(br#"{"type":"ping","n":1}"#).unwrap();
-        let event = identified(foreign);
+        let event = foreign.identified();
         let frame = published(&name, &event);
         let start = format!(
             "id: {id}\nevent: ping\ndata: {{\"channel\":\"alarms\",\"specversion\":\"1.0\",\"id\":\"{id}\",",

@@ -89,6 +89,11 @@ async fn limit(url: &str, policies: &str, subjects: &str, seconds: &str) -> Outc
         let micros = u64::try_from(decision.decided_at().as_micros())?;
         print(&json!({"decided_at": micros, "allowed": decision.is_allowed()}))?;
     }
+    // What is counted while others go on, or have just ended.
+    let seen = limiter.call_each(&subjects).cost(0).peek().await?;
+    let micros = u64::try_from(seen.decided_at().as_micros())?;
+    let left: Vec<_> = seen.quotas().iter().map(|quota| quota.remaining).collect();
+    print(&json!({"seen_at": micros, "left": left}))?;
     Ok(())
 }
 

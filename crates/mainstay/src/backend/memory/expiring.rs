@@ -112,10 +112,16 @@ impl<K: Clone + Eq + Hash, V, T: Copy + Ord> ExpiringMap<K, V, T> {
         self.entries.keys()
     }
 
+    /// Takes out the entry that expires first.
+    pub(super) fn remove_first(&mut self) {
+        if let Some((_, key)) = self.deadlines.pop_first() {
+            self.entries.remove(&key);
+        }
+    }
+
     /// Entries held, expired ones included.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        assert_eq!(self.entries.len(), self.deadlines.len());
+        debug_assert_eq!(self.entries.len(), self.deadlines.len());
         self.entries.len()
     }
 }
@@ -178,6 +184,17 @@ mod tests {
                 prop_assert!(map.len() >= list.values().filter(|e| e.1 > now).count());
             }
         }
+    }
+
+    #[test]
+    fn what_expires_first_makes_room() {
+        let mut map = ExpiringMap::default();
+        for (key, ends) in [(1, 30), (2, 10), (3, 20)] {
+            map.insert(0, key, (), ends);
+        }
+        map.remove_first();
+        assert_eq!(map.len(), 2);
+        assert!(map.get(0, &2).is_none() && map.get(0, &3).is_some());
     }
 
     #[test]

@@ -23,9 +23,9 @@ use std::sync::Arc;
 use super::{LimitStore, Stores};
 use crate::clock::Clock;
 
-/// Limits that only this process counts.
-pub(crate) fn limits(clock: Arc<dyn Clock>) -> Arc<dyn LimitStore> {
-    Arc::new(limit::MemoryLimits::new(clock))
+/// Limits that only this process counts, of so many subjects and policies at most.
+pub(crate) fn limits(clock: Arc<dyn Clock>, most: usize) -> Arc<dyn LimitStore> {
+    Arc::new(limit::MemoryLimits::new(clock, most))
 }
 
 /// Opens an empty store that reads the time from `clock`.
@@ -34,7 +34,7 @@ pub(crate) fn open(clock: Arc<dyn Clock>) -> Stores {
         cache: Arc::new(cache::MemoryCache::new(Arc::clone(&clock))),
         sessions: Arc::new(session::MemorySessions::new(Arc::clone(&clock))),
         channels: Arc::new(channel::MemoryChannels::default()),
-        limits: Arc::new(limit::MemoryLimits::new(Arc::clone(&clock))),
+        limits: Arc::new(limit::MemoryLimits::new(Arc::clone(&clock), usize::MAX)),
         locks: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),
         shares: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),
         latches: Arc::new(latch::MemoryLatches::new(Arc::clone(&clock))),

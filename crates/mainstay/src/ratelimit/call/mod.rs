@@ -143,9 +143,9 @@ impl<'a> Call<'a> {
     /// As [`Limiter::reset`](crate::ratelimit::Limiter::reset).
     pub async fn reset(self) -> Result<bool> {
         let demands = self.demands("")?;
+        let reset = self.limiter.store.reset(&self.keys?).await;
         self.limiter.forget_denials_of(&demands);
-        let reset = self.limiter.store.reset(&self.keys?).await?;
-        Ok(reset > 0)
+        Ok(reset? > 0)
     }
 
     fn demands(&self, permit: &str) -> Result<Vec<Demand>> {
@@ -179,13 +179,15 @@ impl<'a> Call<'a> {
             .as_ref()
             .map_or(Charge::Yes, |key| Charge::Once(key, ANSWER_KEPT));
         let denials = self.limiter.useful_denials().filter(|_| token.is_none());
-        let denials = denials.map(|denials| (denials, self.limiter.clock.now()));
+        let now = denials.map(|_| self.limiter.clock.now());
+        let denials = denials.zip(now);
         if let Some((denials, now)) = denials
             && let Some(denied) = denials.find(demands, now)
         {
             self.count(&denied);
             return Ok(denied);
         }
+        let denials = denials.map(|(denials, now)| (denials, denials.sent(now)));
         let span = debug_span!("limit.check", policy = %first_name(&self.limiter.policies), cost = most_units(demands), outcome = field::Empty);
         let deciding = async {
             let decision = self.ask(demands, charge).await;

@@ -59,14 +59,14 @@ impl Call<'_> {
                 demands.len()
             )));
         }
-        self.limiter.forget_denials_of(&demands);
         let mut by_time = BTreeMap::<_, Vec<_>>::new();
-        for (demand, at) in demands.into_iter().zip(decided_at) {
-            by_time.entry(*at).or_default().push(demand);
+        for (demand, at) in demands.iter().zip(decided_at) {
+            by_time.entry(*at).or_default().push(demand.clone());
         }
         let store = &self.limiter.store;
         let refunds = by_time.iter().map(|(at, taken)| store.refund(taken, *at));
         let refunds = join_all(refunds).await;
+        self.limiter.forget_denials_of(&demands);
         let refunded: Result<Vec<_>> = refunds.into_iter().collect();
         Ok(refunded?.iter().any(|count| *count > 0))
     }

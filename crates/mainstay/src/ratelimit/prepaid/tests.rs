@@ -159,7 +159,7 @@ impl Scene {
         let clock = ManualClock::new();
         let timed: Arc<dyn Clock> = Arc::new(LateTimer(clock.clone()));
         let store = Arc::new(Store {
-            memory: memory::limits(Arc::clone(&timed)),
+            memory: memory::limits(Arc::clone(&timed), 1_000),
             takes: AtomicU64::new(0),
             takes_answer: watch::Sender::new(true),
             refunds: Mutex::default(),
@@ -169,7 +169,7 @@ impl Scene {
         let limiter = |period| {
             Limiter::new(
                 Arc::clone(&store) as Arc<dyn LimitStore>,
-                memory::limits(Arc::clone(&timed)),
+                memory::limits(Arc::clone(&timed), 1_000),
                 Keyspace::default(),
                 Arc::clone(&timed),
                 Duration::from_secs(3),

@@ -26,18 +26,23 @@ pub(super) struct MemoryLimits {
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
 struct Kept {
+    /// States at most; beyond, the one that would expire first makes room.
+    most: usize,
     states: ExpiringMap<StoreKey, State, Duration>,
     /// What calls were answered that may come again.
     answers: ExpiringMap<StoreKey, Vec<Take>, Duration>,
 }
 
 impl MemoryLimits {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, most: usize) -> Self {
         Self {
             clock,
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept {
+                most,
+                states: ExpiringMap::default(),
+                answers: ExpiringMap::default(),
+            }),
         }
     }
 
@@ -70,6 +75,9 @@ impl Kept {
             left => self
                 .states
                 .insert(at, key.clone(), view.into_state(), at + left),
+        }
+        while self.states.len() > self.most {
+            self.states.remove_first();
         }
     }
 }
