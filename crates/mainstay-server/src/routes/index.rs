@@ -25,7 +25,15 @@ GET DELETE /v1/sessions/current          Authorization: Bearer ID
 GET DELETE /v1/users/{user}/sessions     list them; log out everywhere
 POST   /v1/channels/{channel}/events     {\"type\",\"data\"} or a CloudEvent
 GET    /v1/stream?channel=a&channel=b    server-sent events
-POST   /v1/limits/{policy}:check         {\"subject\",\"cost\"}
+GET    /v1/limits                        the policies
+POST   /v1/limits/{policies}:check       {\"subject\",\"cost\",\"token\"}; several policies stand between commas
+POST   /v1/limits/{policies}:peek        {\"subject\",\"cost\"}
+POST   /v1/limits/{policies}:refund      {\"subject\",\"cost\",\"decided_at_us\"}
+POST   /v1/limits/{policies}:reset       {\"subject\"}
+POST   /v1/limits/{policies}:enter       {\"subject\"}: a permit of concurrent calls
+POST   /v1/limits/{policies}:renew       {\"subject\",\"token\"}
+POST   /v1/limits/{policies}:leave       {\"subject\",\"token\"}
+POST   /json                             a RateLimitRequest of Envoy, which gRPC takes here as well
 POST   /v1/locks/{name}:acquire          {\"ttl\",\"wait\"}
 POST   /v1/locks/{name}:renew            {\"token\",\"ttl\"}
 POST   /v1/locks/{name}:release          {\"token\"}

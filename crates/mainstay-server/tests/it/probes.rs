@@ -12,7 +12,16 @@ async fn the_index_lists_the_routes() {
         Some("text/plain; charset=utf-8")
     );
     let text = index.text().await.unwrap();
-    for route in ["/livez", "/metrics", "/v1/cache/", "/v1/stream", ":acquire"] {
+    for route in [
+        "/livez",
+        "/metrics",
+        "/v1/cache/",
+        "/v1/stream",
+        ":acquire",
+        "/v1/limits ",
+        ":leave",
+        "/json",
+    ] {
         assert!(text.contains(route), "{route}");
     }
 }
