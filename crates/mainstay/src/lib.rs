@@ -22,7 +22,7 @@
 //! let sessions = stay.sessions::<String>().build()?;
 //! let issued = sessions.create("ada", &"engineer".to_owned()).await?;
 //! let session = sessions.load(&issued.id).await?.ok_or("no session")?;
-//! assert_eq!((session.user.as_str(), session.data.as_str()), ("ada", "engineer"));
+//! assert_eq!((session.user.as_deref(), session.data.as_str()), (Some("ada"), "engineer"));
 //!
 //! let limiter = stay.limiter(Policy::window("api", 100, Duration::from_mins(1))?);
 //! assert!(limiter.check("ada").await?.is_allowed());

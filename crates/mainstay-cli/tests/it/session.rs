@@ -64,6 +64,6 @@ async fn sessions_are_listed_and_revoked_one_by_one_and_all() {
         .load(&other)
         .await
         .unwrap()
-        .map(|session| session.user);
+        .and_then(|session| session.user);
     assert_eq!(kept.as_deref(), Some("bob"));
 }

@@ -7,7 +7,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use mainstay::session::SessionId;
+use mainstay::session::{LoggedIn, SessionId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -54,10 +54,15 @@ async fn create(
         None => app.config.session_idle.min(absolute),
         Some(value) => duration("idle", value)?,
     };
-    let issued = app
-        .sessions
-        .create_with(&new.user, &new.data, idle, absolute)
-        .await?;
+    let log_in = app.sessions.log_in(&new.user, &new.data);
+    let LoggedIn::Issued(issued) = log_in.idle(idle).absolute(absolute).create().await? else {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "too_many_sessions",
+            "The user has too many sessions",
+            "the user has as many sessions as are allowed: end one first",
+        ));
+    };
     let answer = json!({
         "id": issued.id.expose(),
         "user": new.user,

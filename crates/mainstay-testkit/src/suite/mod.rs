@@ -20,6 +20,8 @@ pub mod lock_drops;
 pub mod lock_kinds;
 pub mod near;
 pub mod session;
+pub mod session_data;
+pub mod session_ids;
 pub mod stale;
 pub mod tags;
 
@@ -116,6 +118,31 @@ macro_rules! behaviours {
                 a_listed_session_can_be_revoked_by_its_hash
                 revoke_all_that_races_with_logins_leaves_nothing_unlisted
                 ids_are_hashed_at_rest
+                an_idle_session_lives_at_least_its_idle_time_after_any_use
+                an_active_session_stays_listed
+                a_listing_tells_where_sessions_are_used_from
+                all_sessions_but_one_end_together
+                a_visitor_has_a_session_that_is_nobodys_and_ends_at_log_in
+            }
+            session_data {
+                keys_that_others_change_meanwhile_are_kept
+                the_later_of_two_writes_to_a_key_stays_or_is_refused
+                a_change_is_made_anew_on_what_another_has_stored
+                data_that_is_no_object_changes_as_one
+                nothing_is_saved_to_a_session_that_has_ended
+                more_data_than_is_allowed_is_refused_and_loses_nothing
+                data_of_another_type_is_an_error_and_no_empty_session
+            }
+            session_ids {
+                a_rotated_session_goes_on_under_a_new_id
+                an_old_id_works_until_its_grace_after_the_first_use_of_the_new
+                rotations_at_a_time_give_one_successor
+                ids_lead_over_several_rotations
+                a_session_can_be_ended_by_its_old_id
+                an_id_before_a_second_log_in_does_not_show_it_and_leads_to_no_other
+                a_log_in_beyond_the_limit_ends_the_one_that_would_end_first
+                a_log_in_beyond_the_limit_is_refused_until_there_is_room
+                never_are_there_more_sessions_than_allowed
             }
             channel {
                 events_of_one_publisher_arrive_in_order

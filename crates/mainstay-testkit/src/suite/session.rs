@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mainstay::Mainstay;
-use mainstay::session::{Issued, SessionId, Sessions};
+use mainstay::session::{Device, Issued, LoggedIn, SessionId, Sessions};
 
 use super::{Subject, ms};
 
-const USER: &str = "ann@example.org";
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const USER: &str = "ann@example.org";
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
-fn sessions_of(stay: &Mainstay) -> Sessions<String> {
+pub(super) fn sessions_of(stay: &Mainstay) -> Sessions<String> {
     stay.sessions().secret("suite").build().unwrap()
 }
 
-async fn log_in(sessions: &Sessions<String>, user: &str) -> SessionId {
+pub(super) async fn log_in(sessions: &Sessions<String>, user: &str) -> SessionId {
     let issued: Issued = sessions
         .create(user, &format!("data of {user}"))
         .await
@@ -24,16 +24,30 @@ async fn log_in(sessions: &Sessions<String>, user: &str) -> SessionId {
     issued.id
 }
 
-async fn is_valid(sessions: &Sessions<String>, id: &SessionId) -> bool {
+pub(super) async fn is_valid(sessions: &Sessions<String>, id: &SessionId) -> bool {
     sessions.load(id).await.unwrap().is_some()
 }
 
-async fn listed(sessions: &Sessions<String>, user: &str) -> BTreeSet<String> {
+pub(super) async fn listed(sessions: &Sessions<String>, user: &str) -> BTreeSet<String> {
     let lines = sessions.list(user).await.unwrap();
     let hashes: BTreeSet<_> = lines.iter().map(|line| line.id_hash.clone()).collect();
     assert_eq!(hashes.len(), lines.len(), "listed twice");
-    assert!(lines.iter().all(|line| line.record.user == user));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.record.user.as_deref() == Some(user))
+    );
     hashes
+}
+
+/// A session with times of its own.
+async fn lasting(sessions: &Sessions<String>, idle: Duration, absolute: Duration) -> Issued {
+    let data = "data".to_owned();
+    let log_in = sessions.log_in(USER, &data).idle(idle).absolute(absolute);
+    match log_in.create().await.unwrap() {
+        LoggedIn::Issued(issued) => issued,
+        LoggedIn::Full => panic!("there is no limit"),
+    }
 }
 
 /// The same id with another random part.
@@ -46,23 +60,26 @@ fn forged(id: &SessionId) -> SessionId {
 
 pub async fn a_created_session_loads_with_its_data(subject: &Subject) {
     let sessions = sessions_of(subject.stay());
-    let issued = sessions
-        .create_with(USER, &"cart".to_owned(), HOUR, 2 * HOUR)
-        .await
-        .unwrap();
-    assert_eq!(issued.expires_in, HOUR);
+    let issued = lasting(&sessions, HOUR, 2 * HOUR).await;
+    assert_eq!((issued.expires_in, issued.absolute_in), (HOUR, 2 * HOUR));
     subject.advance(ms(20)).await;
     let session = sessions.load(&issued.id).await.unwrap().unwrap();
     assert_eq!(
-        (session.user.as_str(), session.data.as_str()),
-        (USER, "cart")
+        (session.user.as_deref(), session.data.as_str()),
+        (Some(USER), "data")
     );
     assert!(session.age >= ms(19) && session.age < HOUR, "{session:?}");
     assert!(
         session.absolute_in <= (2 * HOUR).saturating_sub(ms(19)),
         "{session:?}"
     );
-    assert!(session.expires_in <= HOUR, "{session:?}");
+    let most = HOUR + HOUR / 20;
+    assert!(
+        session.expires_in <= most && session.expires_in > HOUR,
+        "{session:?}"
+    );
+    assert_eq!(session.authenticated_for, session.age);
+    assert!(session.renewed.is_none(), "{session:?}");
 }
 
 pub async fn an_id_that_was_never_issued_loads_nothing(subject: &Subject) {
@@ -86,11 +103,7 @@ pub async fn a_planted_id_is_never_adopted(subject: &Subject) {
 
 pub async fn an_idle_session_expires(subject: &Subject) {
     let sessions = sessions_of(subject.stay());
-    let data = "data".to_owned();
-    let issued = sessions
-        .create_with(USER, &data, ms(100), HOUR)
-        .await
-        .unwrap();
+    let issued = lasting(&sessions, ms(100), HOUR).await;
     let other = log_in(&sessions, USER).await;
     subject.advance(ms(110)).await;
     assert!(!is_valid(&sessions, &issued.id).await);
@@ -100,11 +113,7 @@ pub async fn an_idle_session_expires(subject: &Subject) {
 
 pub async fn an_active_session_expires_at_its_absolute_deadline(subject: &Subject) {
     let sessions = sessions_of(subject.stay());
-    let data = "data".to_owned();
-    let issued = sessions
-        .create_with(USER, &data, ms(300), ms(300))
-        .await
-        .unwrap();
+    let issued = lasting(&sessions, ms(300), ms(300)).await;
     let session = sessions.load(&issued.id).await.unwrap().unwrap();
     assert!(session.expires_in <= session.absolute_in, "{session:?}");
     for _ in 0..4 {
@@ -118,11 +127,7 @@ pub async fn an_active_session_expires_at_its_absolute_deadline(subject: &Subjec
 
 pub async fn activity_keeps_a_session_alive(subject: &Subject) {
     let sessions = sessions_of(subject.stay());
-    let data = "data".to_owned();
-    let issued = sessions
-        .create_with(USER, &data, ms(300), HOUR)
-        .await
-        .unwrap();
+    let issued = lasting(&sessions, ms(300), HOUR).await;
     for _ in 0..4 {
         subject.advance(ms(100)).await;
         let session = sessions
@@ -132,7 +137,7 @@ pub async fn activity_keeps_a_session_alive(subject: &Subject) {
             .expect("it was used");
         assert!(session.expires_in > ms(200), "{session:?}");
     }
-    subject.advance(ms(310)).await;
+    subject.advance(ms(320)).await;
     assert!(!is_valid(&sessions, &issued.id).await);
 }
 
@@ -176,15 +181,8 @@ pub async fn the_listing_holds_every_valid_session_and_no_other(subject: &Subjec
     let sessions = sessions_of(subject.stay());
     let revoked = log_in(&sessions, USER).await;
     log_in(&sessions, "bob").await;
-    let data = "data".to_owned();
-    sessions
-        .create_with(USER, &data, ms(50), HOUR)
-        .await
-        .unwrap();
-    sessions
-        .create_with(USER, &data, ms(50), ms(50))
-        .await
-        .unwrap();
+    lasting(&sessions, ms(50), HOUR).await;
+    lasting(&sessions, ms(50), ms(50)).await;
     let before = listed(&sessions, USER).await;
     let kept = [log_in(&sessions, USER).await, log_in(&sessions, USER).await];
     sessions.revoke(&revoked).await.unwrap();
@@ -248,4 +246,87 @@ pub async fn ids_are_hashed_at_rest(subject: &Subject) {
     assert!(dump.contains(&hash), "{dump}");
     let random = &id.expose()[16..];
     assert!(!dump.contains(random), "{dump}");
+}
+
+pub async fn an_idle_session_lives_at_least_its_idle_time_after_any_use(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    let issued = lasting(&sessions, ms(2_000), HOUR).await;
+    // Too soon after its start to be written down.
+    subject.advance(ms(60)).await;
+    let used = tokio::time::Instant::now();
+    assert!(is_valid(&sessions, &issued.id).await);
+    subject.advance(ms(1_960)).await;
+    // A machine that is busy for long is not the session's fault.
+    if !is_valid(&sessions, &issued.id).await {
+        assert!(used.elapsed() > ms(2_000), "ended before its time");
+    }
+    subject.advance(ms(2_110)).await;
+    assert!(!is_valid(&sessions, &issued.id).await);
+    assert!(listed(&sessions, USER).await.is_empty());
+}
+
+pub async fn an_active_session_stays_listed(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    let issued = lasting(&sessions, ms(300), HOUR).await;
+    for _ in 0..3 {
+        subject.advance(ms(200)).await;
+        assert!(is_valid(&sessions, &issued.id).await);
+        assert_eq!(listed(&sessions, USER).await.len(), 1);
+    }
+    subject.advance(ms(320)).await;
+    assert!(listed(&sessions, USER).await.is_empty());
+}
+
+pub async fn a_listing_tells_where_sessions_are_used_from(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    let data = String::new();
+    let device = Device::new()
+        .with_user_agent("Firefox")
+        .with_address("192.0.2.9".parse().unwrap());
+    let log_in = sessions.log_in(USER, &data).device(device.clone());
+    let LoggedIn::Issued(issued) = log_in.create().await.unwrap() else {
+        panic!("there is no limit");
+    };
+    assert_eq!(sessions.list(USER).await.unwrap()[0].record.device, device);
+    let loaded = sessions.load(&issued.id).await.unwrap().unwrap();
+    assert_eq!(loaded.device, device);
+    assert_eq!(
+        loaded.id_hash(),
+        listed(&sessions, USER).await.pop_first().unwrap()
+    );
+}
+
+pub async fn all_sessions_but_one_end_together(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    let (kept, other) = (log_in(&sessions, USER).await, log_in(&sessions, USER).await);
+    let bob = log_in(&sessions, "bob").await;
+    assert_eq!(sessions.revoke_others(&kept).await.unwrap(), Some(1));
+    assert!(is_valid(&sessions, &kept).await);
+    assert!(!is_valid(&sessions, &other).await);
+    assert!(is_valid(&sessions, &bob).await);
+    assert_eq!(listed(&sessions, USER).await.len(), 1);
+    assert_eq!(sessions.revoke_others(&other).await.unwrap(), None);
+    assert_eq!(sessions.revoke_others(&kept).await.unwrap(), Some(0));
+    assert!(is_valid(&sessions, &kept).await);
+    assert_eq!(sessions.revoke_all(USER).await.unwrap(), 1);
+    assert!(!is_valid(&sessions, &kept).await);
+}
+
+pub async fn a_visitor_has_a_session_that_is_nobodys_and_ends_at_log_in(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    let cart = "cart".to_owned();
+    let LoggedIn::Issued(visitor) = sessions.begin(&cart).create().await.unwrap() else {
+        panic!("nobody has no limit");
+    };
+    let session = sessions.load(&visitor.id).await.unwrap().unwrap();
+    assert_eq!((session.user, session.data), (None, cart.clone()));
+    assert_eq!(sessions.revoke_others(&visitor.id).await.unwrap(), Some(0));
+
+    let log_in = sessions.log_in(USER, &cart).in_place_of(&visitor.id);
+    let LoggedIn::Issued(issued) = log_in.create().await.unwrap() else {
+        panic!("there is no limit");
+    };
+    assert!(is_valid(&sessions, &issued.id).await);
+    assert!(!is_valid(&sessions, &visitor.id).await);
+    assert_eq!(listed(&sessions, USER).await.len(), 1);
 }

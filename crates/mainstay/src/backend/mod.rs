@@ -43,7 +43,9 @@ pub use lock::{
     REMEMBERED, Renewal, ScanFrom, ScanPart, Wakeups,
 };
 pub use session::{
-    ListedSession, NewSession, SessionKeys, SessionRecord, SessionStore, StoredSession,
+    Admission, Cap, Device, FieldChange, Fields, Handover, ListedSession, NewSession, OnConflict,
+    Rotated, Rotation, SUCCESSORS_MAX, Save, Saved, SessionKeys, SessionRecord, SessionStore,
+    SessionTimes, StoredSession, TOUCHED_EVERY, UserKeys, WhenFull,
 };
 #[cfg(feature = "redis")]
 pub(crate) use turns::Turn;

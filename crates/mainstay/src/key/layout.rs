@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::{Key, Name, Namespace};
+use crate::backend::UserKeys;
 
 /// A complete key, as it stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,22 +153,18 @@ impl Keyspace {
     }
 
     /// `tag` is derived from the user: all keys of one user share a slot.
-    pub(crate) fn session(&self, tag: &str, id_hash: &str) -> StoreKey {
-        self.key(format_args!("session:{{{tag}}}:{id_hash}"))
-    }
-
-    pub(crate) fn user(&self, tag: &str) -> StoreKey {
-        self.key(format_args!("user:{{{tag}}}"))
+    pub(crate) fn sessions(&self, tag: &str) -> UserKeys {
+        UserKeys {
+            records: self.key(format_args!("session:{{{tag}}}:")),
+            user: self.key(format_args!("user:{{{tag}}}")),
+            index: self.key(format_args!("user:{{{tag}}}:sessions")),
+        }
     }
 
     /// Names a slot for commands that touch no key.
     #[cfg(feature = "redis")]
     pub(crate) fn probe(&self) -> StoreKey {
         self.key(format_args!("probe"))
-    }
-
-    pub(crate) fn user_sessions(&self, tag: &str) -> StoreKey {
-        self.key(format_args!("user:{{{tag}}}:sessions"))
     }
 }
 

@@ -1,15 +1,20 @@
-//! Creates, loads, lists and revokes sessions.
+//! Loads, lists and revokes sessions.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
+use tracing::{Instrument, Span, debug_span, field};
 
+use super::SessionId;
+use super::fields::{self, Layout};
 use super::id::{Tagger, UserTag, is_hash};
-use super::{Issued, Session, SessionId};
-use crate::backend::{ListedSession, NewSession, SessionKeys, SessionStore};
-use crate::codec::Codec;
+use super::record::{Origin, Session};
+use super::token::KeyRing;
+use crate::backend::{
+    Cap, Fields, ListedSession, SessionKeys, SessionStore, StoredSession, UserKeys,
+};
 use crate::error::{Error, Result};
 use crate::key::{Key, Keyspace};
 use crate::ttl::Ttl;
@@ -25,16 +30,26 @@ pub struct Sessions<T>(Arc<Inner<T>>);
 struct Inner<T> {
     store: Arc<dyn SessionStore>,
     keyspace: Keyspace,
-    lifetimes: Lifetimes,
+    terms: Terms,
     tagger: Tagger,
-    codec: Arc<dyn Codec<T>>,
+    ring: KeyRing,
+    layout: Arc<dyn Layout<T>>,
+}
+
+/// What holds for every session.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) lifetimes: Lifetimes,
+    pub(super) grace: Ttl,
+    pub(super) cap: Option<Cap>,
+    pub(super) max_data_bytes: usize,
 }
 
 /// How long a session lives: idle at most as long as absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lifetimes {
-    idle: Ttl,
-    absolute: Ttl,
+    pub(super) idle: Ttl,
+    pub(super) absolute: Ttl,
 }
 
 impl Lifetimes {
@@ -53,79 +68,46 @@ impl<T> Sessions<T> {
     pub(super) fn new(
         store: Arc<dyn SessionStore>,
         keyspace: Keyspace,
-        lifetimes: Lifetimes,
+        terms: Terms,
         tagger: Tagger,
-        codec: Arc<dyn Codec<T>>,
+        ring: KeyRing,
+        layout: Arc<dyn Layout<T>>,
     ) -> Self {
         Self(Arc::new(Inner {
             store,
             keyspace,
-            lifetimes,
+            terms,
             tagger,
-            codec,
+            ring,
+            layout,
         }))
     }
 
-    /// Creates a session with the configured lifetimes. Every log-in gets a new id.
-    ///
-    /// Not cancel safe: a dropped call may leave a session that nobody has the id of; it dies
-    /// after its idle time.
-    ///
-    /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a user that is no [`Key`];
-    /// [`Codec`](crate::ErrorKind::Codec) for data that cannot be encoded;
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
-    /// when the backend does not answer: the caller is then not logged in.
-    pub async fn create(&self, user: &str, data: &T) -> Result<Issued> {
-        self.create_for(user, data, self.0.lifetimes).await
+    /// The text that a client is given for an id, as a cookie or a bearer token: the id, with a signature
+    /// of 24 characters where [keys](super::SessionsBuilder::signed_by) are given.
+    pub fn token(&self, id: &SessionId) -> String {
+        self.0.ring.sign(id)
     }
 
-    /// Creates a session with lifetimes of its own.
-    ///
-    /// Cancel safety as [`create`](Self::create).
+    /// The id in a [token](Self::token).
     ///
     /// ```
-    /// use std::time::Duration;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> mainstay::Result<()> {
-    /// let sessions = mainstay::Mainstay::memory().sessions::<()>().build()?;
-    /// let (idle, absolute) = (Duration::from_mins(1), Duration::from_secs(300));
-    /// let issued = sessions.create_with("ada", &(), idle, absolute).await?;
-    /// assert_eq!(issued.expires_in, idle);
-    /// assert!(sessions.create_with("ada", &(), absolute, idle).await.is_err());
+    /// # fn main() -> mainstay::Result<()> {
+    /// let stay = mainstay::Mainstay::memory();
+    /// let sessions = stay.sessions::<()>().signed_by(["32 bytes or more that are random"]).build()?;
+    /// let id: mainstay::session::SessionId = "A".repeat(48).parse()?;
+    /// let token = sessions.token(&id);
+    /// assert_eq!(sessions.open_token(&token)?, id);
+    /// assert!(sessions.open_token(id.expose()).is_err());
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// As [`create`](Self::create); [`Invalid`](crate::ErrorKind::Invalid) as well when a time is
-    /// no [`Ttl`] or `idle` is longer than `absolute`.
-    pub async fn create_with(
-        &self,
-        user: &str,
-        data: &T,
-        idle: Duration,
-        absolute: Duration,
-    ) -> Result<Issued> {
-        let lifetimes = Lifetimes::new(idle, absolute)?;
-        self.create_for(user, data, lifetimes).await
-    }
-
-    async fn create_for(&self, user: &str, data: &T, lifetimes: Lifetimes) -> Result<Issued> {
-        let tag = self.tag(user)?;
-        let data = self.0.codec.encode(data)?;
-        let id = SessionId::random(&tag);
-        let session = NewSession {
-            user,
-            data,
-            idle: lifetimes.idle,
-            absolute: lifetimes.absolute,
-        };
-        let keys = self.keys(&tag, id.hash());
-        self.0.store.create(&keys, &session).await?;
-        counter!("mainstay_sessions_created_total").increment(1);
-        Ok(Issued::new(id, lifetimes.idle.as_duration()))
+    /// [`Invalid`](crate::ErrorKind::Invalid) for text that is no id, or that none of the keys has signed;
+    /// the message does not show it.
+    pub fn open_token(&self, text: &str) -> Result<SessionId> {
+        self.0.ring.open(text)
     }
 
     /// The session, if it is valid; counts as activity.
@@ -138,12 +120,32 @@ impl<T> Sessions<T> {
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
     /// when the backend does not answer: that is no reason to log anybody out.
     pub async fn load(&self, id: &SessionId) -> Result<Option<Session<T>>> {
-        let keys = self.keys(&id.tag(), id.hash());
-        let Some(stored) = self.0.store.load(&keys).await? else {
-            return Ok(None);
+        let span = debug_span!("session.load", outcome = field::Empty);
+        let loading = async {
+            let keys = self.keys(&id.tag(), id.hash());
+            let stored = self.0.store.load(&keys).await?;
+            let outcome = if stored.is_some() { "valid" } else { "none" };
+            Span::current().record("outcome", outcome);
+            stored.map(|stored| self.session(id, stored)).transpose()
         };
-        let data = self.0.codec.decode(&stored.data)?;
-        Ok(Some(Session::new(stored.record, data)))
+        loading.instrument(span).await
+    }
+
+    fn session(&self, id: &SessionId, stored: StoredSession) -> Result<Session<T>> {
+        let data = self.join(&stored.data)?;
+        let renewed = stored
+            .successors
+            .filter(|derivations| !derivations.is_empty());
+        let renewed = renewed.map(|derivations| {
+            let derivations = derivations.iter();
+            derivations.fold(id.clone(), |id, derivation| id.successor(derivation))
+        });
+        let origin = Origin {
+            keys: self.keys(&id.tag(), stored.id_hash),
+            stored: stored.data,
+            seed: stored.seed,
+        };
+        Ok(Session::new(stored.record, data, renewed, origin))
     }
 
     /// Ends one session; true if it was valid.
@@ -168,26 +170,46 @@ impl<T> Sessions<T> {
     /// when the backend does not answer.
     pub async fn revoke_all(&self, user: &str) -> Result<u64> {
         let tag = self.tag(user)?;
-        let (epoch, index) = self.user_keys(&tag);
-        let revoked = self.0.store.revoke_all(&epoch, &index).await?;
+        let span = debug_span!("session.revoke_all");
+        let keys = self.user_keys(&tag);
+        let revoked = self.0.store.revoke_all(&keys).instrument(span).await?;
         counter!("mainstay_sessions_revoked_total").increment(revoked);
         Ok(revoked)
     }
 
-    /// The user's valid sessions, newest deadline first, at most 1,000. Cancel safe.
+    /// Ends all sessions of a session's user but this one, in constant time; how many others were listed.
+    /// `None`, and none ends, when this one is not valid.
+    ///
+    /// A dropped call may have taken effect; it is harmless to repeat.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
+    /// when the backend does not answer.
+    pub async fn revoke_others(&self, id: &SessionId) -> Result<Option<u64>> {
+        let span = debug_span!("session.revoke_others");
+        let keys = self.keys(&id.tag(), id.hash());
+        let revoked = self.0.store.revoke_others(&keys).instrument(span).await?;
+        counter!("mainstay_sessions_revoked_total").increment(revoked.unwrap_or_default());
+        Ok(revoked)
+    }
+
+    /// The user's valid sessions, at most 1,000, those first that end last. Cancel safe.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a user that is no [`Key`];
     /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Unknown`](crate::ErrorKind::Unknown)
     /// when the backend does not answer.
     pub async fn list(&self, user: &str) -> Result<Vec<ListedSession>> {
-        let tag = self.tag(user)?;
-        let (epoch, index) = self.user_keys(&tag);
-        let record_of = |id_hash: &str| self.0.keyspace.session(tag.as_str(), id_hash);
-        self.0
-            .store
-            .list(&epoch, &index, &record_of, LISTED_MAX)
-            .await
+        self.list_up_to(user, LISTED_MAX).await
+    }
+
+    /// As [`list`](Self::list), with another limit.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_up_to(&self, user: &str, limit: usize) -> Result<Vec<ListedSession>> {
+        let keys = self.user_keys(&self.tag(user)?);
+        self.0.store.list(&keys, limit).await
     }
 
     /// Ends the session that a listing names by its hash; true if it was valid.
@@ -221,32 +243,45 @@ impl<T> Sessions<T> {
     }
 
     async fn revoke_one(&self, tag: &UserTag, id_hash: String) -> Result<bool> {
-        let revoked = self.0.store.revoke(&self.keys(tag, id_hash)).await?;
+        let span = debug_span!("session.revoke");
+        let keys = self.keys(tag, id_hash);
+        let revoked = self.0.store.revoke(&keys).instrument(span).await?;
         counter!("mainstay_sessions_revoked_total").increment(u64::from(revoked));
         Ok(revoked)
     }
 
-    fn tag(&self, user: &str) -> Result<UserTag> {
+    pub(super) fn terms(&self) -> &Terms {
+        &self.0.terms
+    }
+
+    pub(super) fn store(&self) -> &dyn SessionStore {
+        &*self.0.store
+    }
+
+    pub(super) fn split(&self, data: &T) -> Result<Fields> {
+        let fields = self.0.layout.split(data)?;
+        fields::check_size(&fields, self.0.terms.max_data_bytes)?;
+        Ok(fields)
+    }
+
+    pub(super) fn join(&self, fields: &Fields) -> Result<T> {
+        self.0.layout.join(fields)
+    }
+
+    pub(super) fn tag(&self, user: &str) -> Result<UserTag> {
         Key::new(user)?;
         Ok(self.0.tagger.tag(user))
     }
 
-    fn keys(&self, tag: &UserTag, id_hash: String) -> SessionKeys {
-        let (user, index) = self.user_keys(tag);
+    pub(super) fn keys(&self, tag: &UserTag, id_hash: String) -> SessionKeys {
         SessionKeys {
-            record: self.0.keyspace.session(tag.as_str(), &id_hash),
-            user,
-            index,
+            of_user: self.user_keys(tag),
             id_hash,
         }
     }
 
-    fn user_keys(&self, tag: &UserTag) -> (crate::StoreKey, crate::StoreKey) {
-        let keyspace = &self.0.keyspace;
-        (
-            keyspace.user(tag.as_str()),
-            keyspace.user_sessions(tag.as_str()),
-        )
+    fn user_keys(&self, tag: &UserTag) -> UserKeys {
+        self.0.keyspace.sessions(tag.as_str())
     }
 }
 
@@ -259,7 +294,8 @@ impl<T> Clone for Sessions<T> {
 impl<T> fmt::Debug for Sessions<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
-            .field("lifetimes", &self.0.lifetimes)
+            .field("terms", &self.0.terms)
+            .field("keys", &self.0.ring)
             .finish_non_exhaustive()
     }
 }

@@ -67,16 +67,30 @@ impl SessionId {
         Self(format!("{}{random}", tag.0))
     }
 
+    /// The id that follows from this one by `derivation`, which alone tells nobody anything: it is
+    /// HMAC-SHA-256 under this id, cut to as many bytes as are random.
+    pub(super) fn successor(&self, derivation: &str) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.bytes())
+            .expect("invariant: HMAC takes a key of any length");
+        mac.update(b"mainstay session successor");
+        mac.update(derivation.as_bytes());
+        let random = encode_start::<RANDOM_BYTES>(&mac.finalize().into_bytes());
+        Self(format!("{}{random}", self.tag().0))
+    }
+
     pub(super) fn tag(&self) -> UserTag {
         UserTag(self.0.chars().take(TAG_CHARS).collect())
     }
 
     /// What is stored in place of the id: the start of SHA-256 over its 36 bytes.
     pub(super) fn hash(&self) -> String {
-        let bytes = URL_SAFE_NO_PAD
+        encode_start::<HASH_BYTES>(&Sha256::digest(self.bytes()))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        URL_SAFE_NO_PAD
             .decode(&self.0)
-            .expect("invariant: an id is base64url");
-        encode_start::<HASH_BYTES>(&Sha256::digest(bytes))
+            .expect("invariant: an id is base64url")
     }
 }
 
@@ -99,6 +113,11 @@ impl fmt::Debug for SessionId {
 pub(super) struct UserTag(String);
 
 impl UserTag {
+    /// For a session of nobody.
+    pub(super) fn random() -> Self {
+        Self(URL_SAFE_NO_PAD.encode(random::bytes::<TAG_BYTES>()))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -178,6 +197,18 @@ mod tests {
             let message = SessionId::parse(text).unwrap_err().to_string();
             assert_eq!(message, "session id is not 48 characters of base64url");
         }
+    }
+
+    #[test]
+    fn a_successor_follows_from_the_id_and_the_derivation() {
+        let id = SessionId::random(&Tagger::new(b"").tag("ada"));
+        let successor = id.successor("x");
+        assert_eq!(successor, id.successor("x"));
+        assert_eq!(successor.tag(), id.tag());
+        assert_eq!(successor.expose().len(), SessionId::CHARS);
+        assert_ne!(successor, id.successor("y"));
+        let other = SessionId::random(&id.tag());
+        assert_ne!(successor, other.successor("x"));
     }
 
     #[test]

@@ -22,16 +22,32 @@
 //! ```
 //!
 //! # Metrics
-//! `mainstay_sessions_created_total`, `mainstay_sessions_revoked_total`.
+//! `mainstay_sessions_created_total`, `mainstay_sessions_refused_total` (by a limit of sessions),
+//! `mainstay_sessions_revoked_total`, `mainstay_sessions_rotated_total`,
+//! `mainstay_session_conflicts_total` (changes made anew, as another changed the same key), and
+//! `mainstay_session_touches_refused_total` (uses that a read-only or full server did not write down).
+//!
+//! # Spans
+//! `session.create`, `session.load`, `session.update`, `session.rotate`, `session.authenticate_again`,
+//! `session.revoke`, `session.revoke_all`, `session.revoke_others`; none tells an id or a user.
 
 mod builder;
+mod change;
+mod csrf;
+mod device;
+mod fields;
 mod handle;
 mod id;
+mod log_in;
 mod record;
+mod rotate;
+mod token;
 
 pub use builder::SessionsBuilder;
+pub use fields::{Layout, PerKey, Whole};
 pub use handle::Sessions;
 pub use id::SessionId;
-pub use record::{Issued, Session};
+pub use log_in::LogIn;
+pub use record::{Issued, LoggedIn, Renewed, Session};
 
-pub use crate::backend::{ListedSession, SessionRecord};
+pub use crate::backend::{Device, ListedSession, Saved, SessionRecord, WhenFull};

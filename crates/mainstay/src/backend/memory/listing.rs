@@ -1,11 +1,11 @@
-//! One user's sessions by deadline.
+//! One user's sessions by when they end.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Moment;
 
-/// Ids of sessions, ordered by the deadline after which each is dead in any case.
+/// Ids of sessions, ordered by when each ends if it is not used.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     deadlines: HashMap<Arc<str>, Moment>,
@@ -36,6 +36,13 @@ impl Listing {
         }
     }
 
+    /// Takes out what ends first.
+    pub(super) fn pop_first(&mut self) -> Option<String> {
+        let (_, id_hash) = self.ordered.pop_first()?;
+        self.deadlines.remove(&id_hash);
+        Some(id_hash.to_string())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ordered.len()
     }
@@ -63,6 +70,7 @@ mod tests {
         }
         listing.remove("d");
         assert_eq!(listing.iter().collect::<Vec<_>>(), ["b", "a", "c"]);
+        assert_eq!(listing.pop_first().as_deref(), Some("c"));
         listing.prune(at(3));
         assert_eq!(listing.iter().collect::<Vec<_>>(), ["b"]);
         assert_eq!((listing.len(), listing.deadlines.len()), (1, 1));

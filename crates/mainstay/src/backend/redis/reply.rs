@@ -33,6 +33,26 @@ pub(crate) fn list(value: Value) -> Result<Vec<Value>> {
     }
 }
 
+/// The fields of a hash and their values; nothing for a key that is not there.
+pub(crate) fn pairs(value: Value) -> Result<Vec<(String, Bytes)>> {
+    let pairs = match value {
+        Value::Map(pairs) => pairs,
+        Value::Array(items) => {
+            let mut items = items.into_iter();
+            let mut pairs = Vec::with_capacity(items.len() / 2);
+            while let (Some(name), Some(value)) = (items.next(), items.next()) {
+                pairs.push((name, value));
+            }
+            pairs
+        }
+        _ => return Err(wrong("a map")),
+    };
+    let pairs = pairs.into_iter();
+    pairs
+        .map(|(name, value)| Ok((text(name)?, bytes(value)?)))
+        .collect()
+}
+
 /// An integer that is not negative; scripts give large ones as decimal text.
 pub(crate) fn count(value: &Value) -> Result<u64> {
     match value {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::backend::digest::sha1_hex;
 
 /// What several scripts start with, and which.
-const PRELUDES: [(&str, &[&str]); 5] = [
+const PRELUDES: [(&str, &[&str]); 6] = [
     (
         include_str!("lua/cache_changed.lua"),
         &[
@@ -38,6 +38,17 @@ const PRELUDES: [(&str, &[&str]); 5] = [
     (
         include_str!("lua/lock_seen.lua"),
         &["lock_inspect", "share_inspect"],
+    ),
+    (
+        include_str!("lua/session_state.lua"),
+        &[
+            "session_create",
+            "session_revoke",
+            "session_revoke_others",
+            "session_rotate",
+            "session_save",
+            "session_touch",
+        ],
     ),
     (
         include_str!("lua/share_held.lua"),
@@ -119,10 +130,13 @@ scripts! {
     LOCK_RENEW = "lock_renew",
     LOCK_RELEASE = "lock_release",
     SESSION_CREATE = "session_create",
-    SESSION_LOAD = "session_load",
+    SESSION_INDEX = "session_index",
     SESSION_REVOKE = "session_revoke",
     SESSION_REVOKE_ALL = "session_revoke_all",
-    SESSION_INDEX = "session_index",
+    SESSION_REVOKE_OTHERS = "session_revoke_others",
+    SESSION_ROTATE = "session_rotate",
+    SESSION_SAVE = "session_save",
+    SESSION_TOUCH = "session_touch",
     SHARE_ACQUIRE = "share_acquire",
     SHARE_BREAK = "share_break",
     SHARE_INSPECT = "share_inspect",

@@ -1,0 +1,20 @@
+-- Moves a user's epoch and takes one session along, which invalidates all others.
+-- KEYS[1] record, KEYS[2] user, KEYS[3] listing
+-- ARGV[1] id hash
+-- RETURNS nil there is no such session | its new id hash | {others that were listed}
+local held = session(KEYS[1], KEYS[2])
+if not held or held.to then
+  return held and held.to
+end
+if held.epoch == '0' then
+  return {0}
+end
+local epoch = ms(math.max(held.epoch + 1, time[1] * 1000000 + time[2]))
+redis.call('HSET', KEYS[2], 'epoch', epoch)
+redis.call('HSET', KEYS[1], 'epoch', epoch)
+local listed = redis.call('ZCOUNT', KEYS[3], '(' .. ms(now), '+inf')
+local keep = redis.call('PTTL', KEYS[2])
+redis.call('UNLINK', KEYS[3])
+redis.call('ZADD', KEYS[3], ms(ends(held.touched, held.idle, held.deadline)), ARGV[1])
+redis.call('PEXPIRE', KEYS[3], keep)
+return {math.max(listed - 1, 0)}
