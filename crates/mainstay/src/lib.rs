@@ -47,7 +47,7 @@
 //! - Every key that is written has a time to live.
 //!
 //! # Features
-//! - `http`: tower middleware; `axum`: the same, with what it needs to know of axum.
+//! - `http`: tower middleware (sessions, limits); `axum`: the same, with what it needs to know of axum.
 //! - `macros` (default): the attribute macro [`cached`].
 //! - `redis` (default): Redis and Valkey as the backend, with TLS.
 //!

@@ -141,7 +141,8 @@ impl<T> Sessions<T> {
             derivations.fold(id.clone(), |id, derivation| id.successor(derivation))
         });
         let origin = Origin {
-            keys: self.keys(&id.tag(), stored.id_hash),
+            keys: self.keys(&id.tag(), id.hash()),
+            id_hash: stored.id_hash,
             stored: stored.data,
             seed: stored.seed,
         };

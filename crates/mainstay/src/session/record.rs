@@ -71,7 +71,10 @@ pub struct Session<T> {
 /// What a session was loaded as.
 #[derive(Clone)]
 pub(super) struct Origin {
+    /// By the id that was asked for: to ask by a later one would be its first use.
     pub(super) keys: SessionKeys,
+    /// Hash of the id that it has.
+    pub(super) id_hash: String,
     pub(super) stored: Fields,
     pub(super) seed: String,
 }
@@ -79,7 +82,7 @@ pub(super) struct Origin {
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origin")
-            .field("id_hash", &self.keys.id_hash)
+            .field("id_hash", &self.id_hash)
             .finish_non_exhaustive()
     }
 }
@@ -107,6 +110,6 @@ impl<T> Session<T> {
 
     /// The name of the session in [listings](super::Sessions::list), which nobody can log in with.
     pub fn id_hash(&self) -> &str {
-        &self.origin.keys.id_hash
+        &self.origin.id_hash
     }
 }

@@ -95,6 +95,11 @@ impl ClientAddress {
         subject(self.of(peer, &forwarded(headers)))
     }
 
+    /// The client's address, where the request tells its peer's.
+    pub(crate) fn client(&self, request: &Parts) -> Option<IpAddr> {
+        Some(self.of(peer(request)?, &forwarded(&request.headers)))
+    }
+
     fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted
             .iter()
