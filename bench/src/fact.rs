@@ -23,6 +23,20 @@ pub(crate) enum Fact {
     },
     /// The most that was admitted in any interval of the limit's length.
     Admitted { most: u64, limit: u64 },
+    /// What a request costs besides time: commands that the server runs, and processor time in
+    /// microseconds.
+    Request {
+        commands: f64,
+        process_us: f64,
+        server_us: f64,
+    },
+    /// What the server keeps for a session: all of its memory that is taken, what it says of the
+    /// keys, and how many keys those are.
+    Kept {
+        bytes: f64,
+        key_bytes: f64,
+        keys: f64,
+    },
     /// From a write's end until the last reader saw it.
     SeenAfter(Duration),
 }
@@ -57,6 +71,22 @@ impl Fact {
                 server_seconds: a.max(b),
                 key_bytes,
             },
+            (
+                Self::Request {
+                    commands,
+                    process_us,
+                    server_us,
+                },
+                Self::Request {
+                    commands: other_commands,
+                    process_us: other_process_us,
+                    server_us: other_server_us,
+                },
+            ) => Self::Request {
+                commands: commands.max(other_commands),
+                process_us: process_us.max(other_process_us),
+                server_us: server_us.max(other_server_us),
+            },
             (first, _) => first,
         }
     }
@@ -74,6 +104,18 @@ impl Fact {
                 key_bytes,
             } => json!({ "server_seconds_a_million": server_seconds, "key_bytes": key_bytes }),
             Self::Admitted { most, limit } => json!({ "most_admitted": most, "limit": limit }),
+            Self::Request {
+                commands,
+                process_us,
+                server_us,
+            } => json!({
+                "commands": commands, "process_us": process_us, "server_us": server_us,
+            }),
+            Self::Kept {
+                bytes,
+                key_bytes,
+                keys,
+            } => json!({ "bytes": bytes, "key_bytes": key_bytes, "keys": keys }),
             Self::SeenAfter(delay) => json!({ "seen_after_ms": delay.as_secs_f64() * 1_000.0 }),
         }
     }
@@ -106,6 +148,22 @@ impl fmt::Display for Fact {
             Self::Admitted { most, limit } => {
                 write!(f, "at most {most} of {limit} in any interval")
             }
+            Self::Request {
+                commands,
+                process_us,
+                server_us,
+            } => write!(
+                f,
+                "{commands:.2} commands, {process_us:.0} µs of the process, {server_us:.0} µs of Redis"
+            ),
+            Self::Kept {
+                bytes,
+                key_bytes,
+                keys,
+            } => write!(
+                f,
+                "{bytes:.0} bytes a session, {key_bytes:.0} of them in {keys:.2} keys"
+            ),
             Self::SeenAfter(delay) => {
                 write!(f, "seen after {:.2} ms", delay.as_secs_f64() * 1_000.0)
             }

@@ -46,6 +46,9 @@ struct Arguments {
     /// Is one of the peers itself.
     #[arg(long, hide = true, num_args = 3, value_names = ["LIBRARY", "URL", "WORKLOAD"])]
     peer: Option<Vec<String>>,
+    /// Is one of the servers whose requests have sessions.
+    #[arg(long, hide = true, num_args = 2, value_names = ["NAME", "URL"])]
+    app: Option<Vec<String>>,
     /// Is one of the processes of a limit.
     #[arg(long, hide = true, num_args = 2, value_names = ["URL", "SECONDS"])]
     node: Option<Vec<String>>,
@@ -71,6 +74,9 @@ enum Name {
     Limit,
     /// Locks that nobody else wants, that 500 want, and 10,000 that are held, beside other libraries.
     Lock,
+    /// A request of a logged-in user, what a session takes in Redis, and the log-out everywhere,
+    /// beside other libraries.
+    Session,
     /// Cache hits over HTTP beside the cheapest route.
     Http,
 }
@@ -87,6 +93,7 @@ impl Name {
             Self::Stampede => scenario::stampede::run(plan, with_peers).await,
             Self::Limit => scenario::limit::run(plan, with_peers).await,
             Self::Lock => scenario::lock::run(plan, with_peers).await,
+            Self::Session => scenario::session::run(plan, with_peers).await,
             Self::Http => scenario::http::run(plan).await,
         }
     }
@@ -97,6 +104,9 @@ async fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
     if let Some([library, url, workload]) = arguments.peer.as_deref() {
         return peer::serve(library, url, Path::new(workload)).await;
+    }
+    if let Some([name, url]) = arguments.app.as_deref() {
+        return scenario::session::serve_app(name, url).await;
     }
     if let Some([url, seconds]) = arguments.node.as_deref() {
         return scenario::limit::serve_node(url, seconds.parse()?).await;

@@ -13,10 +13,11 @@ const SKIPPED: &str = "target/behaviours-skipped.txt";
 
 /// Installs the servers and clients that the tests drive, then runs every test.
 ///
-/// Needed and installed if missing: redis-server, valkey-server, curl, python3, nodejs, npm and
-/// golang-go (apt); redis-py and grpcio in a virtual environment and ioredis in a folder, both under
-/// target/clients, where the program in Go is compiled too. Each command is printed before it is
-/// run. Root or passwordless sudo is needed only if something has to come from apt.
+/// Needed and installed if missing: redis-server, valkey-server, curl, python3, nodejs, npm,
+/// golang-go, chromium and chromium-driver (apt); redis-py and grpcio in a virtual environment and
+/// ioredis in a folder, both under target/clients, where the program in Go is compiled too. Each
+/// command is printed before it is run. Root or passwordless sudo is needed only if something has
+/// to come from apt.
 ///
 /// Tests start their own servers on free ports; none has to be running. At the end stands how many
 /// behaviours ran on each backend. The run fails if a test fails or is ignored, if a backend ran no

@@ -17,6 +17,8 @@ pub(crate) struct Peer {
 pub(crate) enum Program {
     /// This program, as the named library.
     Rust(&'static str),
+    /// This program, as the named server whose requests have sessions.
+    App(&'static str),
     /// A script of bench/peers, with further arguments.
     Script(Language, &'static str, &'static [&'static str]),
 }
@@ -78,6 +80,54 @@ pub(crate) fn for_limits(with_scripts: bool) -> Vec<Peer> {
         script("limits (PyPI)", python, "limits_peer.py", &[]),
     ];
     peers.into_iter().filter(|_| with_scripts).collect()
+}
+
+/// Servers that read a request's session, each in a way of its own, and such as only read a value.
+pub(crate) fn for_requests(with_scripts: bool) -> Vec<Peer> {
+    let mut peers = vec![
+        app("mainstay", "mainstay"),
+        app("tower-sessions", "tower-sessions"),
+        app("tower-sessions, always_save", "tower-sessions-saving"),
+        app("axum_session (in process)", "axum-session"),
+        app("axum_session, no memory", "axum-session-unremembered"),
+    ];
+    peers.extend(express_session().filter(|_| with_scripts));
+    peers.extend([
+        app("no session, no Redis", "constant"),
+        app("raw link GET", "raw-link"),
+        app("redis-rs GET", "redis-rs"),
+    ]);
+    peers
+}
+
+/// Servers that keep sessions, and one that keeps a plain value.
+pub(crate) fn for_log_ins(with_scripts: bool) -> Vec<Peer> {
+    let mut peers = vec![
+        app("mainstay", "mainstay"),
+        app("tower-sessions", "tower-sessions"),
+        app("axum_session", "axum-session"),
+    ];
+    peers.extend(express_session().filter(|_| with_scripts));
+    peers.push(app("redis-rs SET", "redis-rs"));
+    peers
+}
+
+fn express_session() -> impl Iterator<Item = Peer> {
+    let file = "express_session_peer.mjs";
+    std::iter::once(script(
+        "express-session (npm)",
+        Language::JavaScript,
+        file,
+        &[],
+    ))
+}
+
+fn app(name: &'static str, server: &'static str) -> Peer {
+    Peer {
+        name,
+        processes: ALONE,
+        program: Program::App(server),
+    }
 }
 
 fn peers(with_scripts: bool, cashews: Peer) -> Vec<Peer> {

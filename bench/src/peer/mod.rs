@@ -11,9 +11,11 @@
 //!   own in a loop, and the answer is `per_second`, `p50_us`, `p99_us`;
 //! - `{"do": "wait", "waiters": 500}`: holds one lock and answers `{}` when all wait for it;
 //!   `{"do": "hand-offs"}` releases it, and each of them does so as soon as it has it: `seconds`
-//!   altogether, and `latencies_us` from each release to the next acquisition.
+//!   altogether, and `latencies_us` from each release to the next acquisition;
+//! - `{"do": "listen"}`: the answer is the `port` of an HTTP server, where `POST /log-in/{user}` begins
+//!   a session and `GET /me` tells what is in it.
 //!
-//! Those of locks are given `-` for a workload.
+//! Those of locks and sessions are given `-` for a workload.
 //!
 //! It ends with its standard input.
 
@@ -23,7 +25,9 @@ mod process;
 mod program;
 mod workload;
 
-pub(crate) use list::{for_limits, for_locks, for_rounds, for_stampedes};
+pub(crate) use list::{
+    Peer, for_limits, for_locks, for_log_ins, for_requests, for_rounds, for_stampedes,
+};
 pub(crate) use process::Process;
 pub(crate) use program::serve;
 pub(crate) use workload::Workload;

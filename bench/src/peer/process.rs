@@ -20,7 +20,7 @@ pub(crate) struct Process {
     name: &'static str,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    _child: Child,
+    child: Child,
 }
 
 impl Process {
@@ -30,6 +30,11 @@ impl Process {
             Program::Rust(library) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["--peer", library]).arg(url).arg(workload);
+                command
+            }
+            Program::App(name) => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["--app", name, url]);
                 command
             }
             Program::Script(language, file, arguments) => {
@@ -52,10 +57,16 @@ impl Process {
             name: peer.name,
             input,
             output: BufReader::new(output).lines(),
-            _child: child,
+            child,
         };
         process.answer(Duration::ZERO).await?;
         Ok(process)
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> Outcome<u32> {
+        let id = self.child.id();
+        Ok(id.ok_or_else(|| format!("{} ended", self.name))?)
     }
 
     /// Sends a line and reads the answer, which comes after about `length`.

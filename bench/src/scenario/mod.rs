@@ -8,6 +8,7 @@ pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod near;
 pub(crate) mod peers;
+pub(crate) mod session;
 pub(crate) mod stampede;
 pub(crate) mod tracked;
 

@@ -1,14 +1,18 @@
 //! The server's configuration file.
 
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mainstay::ratelimit::{Policy, WhenDown};
-use mainstay_server::{EnvoyRule, LimitConfig};
+use mainstay_server::{Config, EnvoyRule, LimitConfig, SessionConfig};
 use serde::Deserialize;
 
+use self::sessions::SessionTable;
 use crate::failure::Failure;
+use crate::secret::InEnvironment;
 
 /// What stands in the file.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +24,11 @@ pub(crate) struct ConfigFile {
     limits: BTreeMap<String, String>,
     #[serde(default)]
     envoy: Vec<Rule>,
+    #[serde(default)]
+    sessions: SessionTable,
+    /// The file's own, where the paths in it begin.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,10 +46,22 @@ impl ConfigFile {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|source| Failure::io(format!("cannot read {shown}"), source))?;
-        toml::from_str(&text).map_err(|source| Failure::Config {
+        let mut file: Self = toml::from_str(&text).map_err(|source| Failure::Config {
             path: shown.to_string(),
             source: source.into(),
-        })
+        })?;
+        file.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(file)
+    }
+
+    /// How sessions are kept, with the secrets that it names and those of the environment.
+    pub(crate) fn sessions(&self) -> Result<SessionConfig, Failure> {
+        let in_environment = InEnvironment::read()?;
+        let mut whole = Config::default();
+        whole.sessions = self.sessions.config(&self.folder, in_environment)?;
+        // A file that is read again is to be known as wrong by now, not by the restart.
+        whole.validate()?;
+        Ok(whole.sessions)
     }
 
     /// What is limited, with the policies of the command line in the place of those of the same name.
@@ -122,7 +143,7 @@ mod tests {
         for (text, expected) in [
             (
                 "limts = 1",
-                "unknown field `limts`, expected one of `limits_when_down`, `limits`, `envoy`",
+                "unknown field `limts`, expected one of `limits_when_down`, `limits`, `envoy`, `sessions`",
             ),
             (
                 "limits.api = 5",

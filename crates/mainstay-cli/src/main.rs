@@ -8,6 +8,7 @@ mod failure;
 mod logging;
 mod output;
 mod quantity;
+mod secret;
 mod signals;
 mod store;
 

@@ -39,12 +39,7 @@ impl std::ops::Deref for App {
 impl App {
     pub(crate) fn new(stay: Mainstay, config: Config, loopback: bool) -> Result<Self, ServeError> {
         config.validate()?;
-        let sessions = stay
-            .sessions()
-            .idle(config.session_idle)
-            .absolute(config.session_absolute)
-            .build()
-            .map_err(ServeError::Sessions)?;
+        let sessions = config.sessions.open(&stay)?;
         let limits = LimitTables::new(stay.clone(), config.limits.clone())?;
         let caches = Caches::new(stay.clone(), config.near_cache_bytes);
         Ok(Self(Arc::new(Parts {

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::{ApiKeyHash, Limits, ServeError};
+use crate::{ApiKeyHash, Limits, ServeError, SessionConfig};
 
 /// The server's settings; the default needs no change on a developer's machine.
 #[derive(Debug, Clone)]
@@ -31,10 +31,8 @@ pub struct Config {
     pub max_connections: NonZeroUsize,
     /// How long open requests may take to finish after the shutdown began: 10 s.
     pub drain: Duration,
-    /// A session dies after this long without use, unless its creator says otherwise: 1 h.
-    pub session_idle: Duration,
-    /// A session dies after this long in any case, unless its creator says otherwise: 24 h.
-    pub session_absolute: Duration,
+    /// How long sessions live, how many a user may have, and what keeps them apart.
+    pub sessions: SessionConfig,
 }
 
 impl Default for Config {
@@ -49,14 +47,19 @@ impl Default for Config {
             request_timeout: Duration::from_secs(10),
             max_connections: const { NonZeroUsize::new(10_000).expect("invariant: not zero") },
             drain: Duration::from_secs(10),
-            session_idle: Duration::from_secs(3600),
-            session_absolute: Duration::from_secs(24 * 3600),
+            sessions: SessionConfig::default(),
         }
     }
 }
 
 impl Config {
-    pub(crate) fn validate(&self) -> Result<(), ServeError> {
+    /// Refuses what contradicts itself.
+    ///
+    /// [`run`](crate::run) checks it too; ask here to fail before binding.
+    ///
+    /// # Errors
+    /// [`ServeError`], which says what is wrong.
+    pub fn validate(&self) -> Result<(), ServeError> {
         if self.request_timeout.is_zero() {
             return Err(ServeError::Config(
                 "request_timeout is zero: no request could be answered".into(),
@@ -72,7 +75,7 @@ impl Config {
                 "allowed host {host:?} is not a host name: write it without scheme and port"
             )));
         }
-        Ok(())
+        self.sessions.validate()
     }
 }
 

@@ -19,7 +19,7 @@ pub enum ServeError {
     #[error("{0}")]
     Config(String),
     /// The library refused a part of the configuration.
-    #[error("the configured session times are not valid")]
+    #[error("the configuration of sessions is not valid")]
     Sessions(#[source] mainstay::Error),
     /// The library refused one of the limits.
     #[error("a configured limit cannot be decided as it is said")]

@@ -35,6 +35,7 @@ mod middleware;
 mod problem;
 mod routes;
 mod serve;
+mod sessions;
 
 pub use api_key::{ApiKeyHash, InvalidApiKeyHash};
 pub use bind::check_bind;
@@ -42,3 +43,4 @@ pub use config::Config;
 pub use error::ServeError;
 pub use limits::{EnvoyRule, LimitConfig, Limits};
 pub use serve::run;
+pub use sessions::{Secret, SessionConfig};

@@ -50,6 +50,7 @@
 //! - `http`: tower middleware (sessions, limits); `axum`: the same, with what it needs to know of axum.
 //! - `macros` (default): the attribute macro [`cached`].
 //! - `redis` (default): Redis and Valkey as the backend, with TLS.
+//! - `tower-sessions`: a store for services that are built on tower-sessions.
 //!
 //! # Metrics
 //! Counters go through the [`metrics`] facade and are free when no recorder is installed; each

@@ -1,4 +1,4 @@
-//! Brings what tests and benchmarks drive: servers and languages by apt, the rest by pip and npm.
+//! Brings what tests and benchmarks drive: servers, languages and a browser by apt, the rest by pip and npm.
 
 mod apt;
 mod backports;
@@ -40,8 +40,12 @@ const TOOLS: [Need; 4] = [
     need("npm", "npm"),
 ];
 
-/// For the clients alone, not for the benchmarks.
-const COMPILERS: [Need; 1] = [need("go", "golang-go")];
+/// For the clients and pages alone, not for the benchmarks.
+const FOR_TESTS: [Need; 3] = [
+    need("go", "golang-go"),
+    need("chromium", "chromium"),
+    need("chromedriver", "chromium-driver"),
+];
 
 /// Makes sure that the servers and their command lines are installed.
 pub(crate) fn servers() -> Outcome {
@@ -60,7 +64,7 @@ pub(crate) fn servers() -> Outcome {
 
 /// Makes sure that servers, tools and clients are installed.
 pub(crate) fn all() -> Outcome<Clients> {
-    servers_and(&[TOOLS.as_slice(), &COMPILERS].concat())?;
+    servers_and(&[TOOLS.as_slice(), &FOR_TESTS].concat())?;
     Clients::install()
 }
 

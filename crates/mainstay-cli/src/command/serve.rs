@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use mainstay::ratelimit::Policy;
 use mainstay::{ErrorKind, Mainstay};
-use mainstay_server::{ApiKeyHash, Config, LimitConfig, Limits, check_bind};
+use mainstay_server::{ApiKeyHash, Config, LimitConfig, Limits, SessionConfig, check_bind};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -44,6 +44,22 @@ Examples:
     domain = \"edge\"
     descriptor = [\"path=/login\", \"remote_address\"]
     limits = [\"login\"]
+    [sessions]                        # read at the start only
+    idle = \"1h\"
+    absolute = \"24h\"
+    grace = \"10s\"                     # for how long an old id leads on to the new one
+    at_most = 5                       # sessions of a user; by default any number
+    when_full = \"end_oldest\"          # or refuse
+    secret_file = \"session.secret\"    # the same for all who share the store
+    signing_key_files = [\"new.key\", \"old.key\"]
+
+SIGHUP has the file read again: limits and rules change at once, [sessions] with a restart only,
+which the log asks for.
+
+Paths in the file begin where it is. A secret, or key to sign session ids with (of 32 bytes or more;
+the first signs, all are accepted), is what its file holds but for a line break at the end. Without
+files they may be given as MAINSTAY_SESSION_SECRET and, with commas between them (none may hold
+one), MAINSTAY_SESSION_KEYS.
 
 Without keys the server listens on this machine's loopback addresses only. Clients send a key in
 the header X-Api-Key. SIGINT and SIGTERM end it once the requests in flight are answered; a second
@@ -60,7 +76,8 @@ pub(crate) struct Serve {
     /// configuration file]
     #[arg(long = "limit", value_name = "NAME=COUNT/PERIOD", value_parser = policy)]
     limits: Vec<Policy>,
-    /// File with limits, and with rules for Envoy; SIGHUP reads it again
+    /// File with limits, rules for Envoy, and how sessions are kept; SIGHUP reads limits and rules again,
+    /// sessions need a restart
     #[arg(long, value_name = "PATH", env = "MAINSTAY_CONFIG")]
     config: Option<PathBuf>,
     /// File with one SHA-256 of an API key a line, as 64 hex digits; # starts a comment
@@ -93,8 +110,9 @@ impl Serve {
             signals = signals.with_hangup()?;
         }
         let config = self.config()?;
-        let limits = config.limits.clone();
+        let (limits, sessions) = (config.limits.clone(), config.sessions.clone());
         check_bind(self.listen, &config)?;
+        config.validate()?;
         let stay = open(global).await?;
         let listener = TcpListener::bind(self.listen).await.map_err(|source| {
             let asked = self.listen;
@@ -120,7 +138,7 @@ impl Serve {
             tokio::select! {
                 ended = &mut server => return Ok(ended.map(|()| ExitCode::SUCCESS)?),
                 signal = signals.next() => match signal {
-                    Signal::HUP => self.reload(&limits),
+                    Signal::HUP => self.reload(&limits, &sessions),
                     signal if stop.take().is_some() => {
                         tracing::info!(signal = signal.as_raw(), "draining");
                     }
@@ -131,34 +149,49 @@ impl Serve {
     }
 
     /// Reads the limits again; those of before stay if they cannot be used.
-    fn reload(&self, limits: &Limits) {
+    fn reload(&self, limits: &Limits, sessions: &SessionConfig) {
+        let file = match self.file() {
+            Ok(file) => file,
+            Err(failure) => return not_reloaded(&failure),
+        };
         let replaced = self
-            .limits()
+            .limits(&file)
             .and_then(|config| Ok((config.policies.len(), limits.replace(config)?)));
         match replaced {
             Ok((policies, ())) => tracing::info!(policies, "limits read again"),
+            Err(failure) => not_reloaded(&failure),
+        }
+        match file.sessions() {
+            Ok(now) if now == *sessions => {}
+            Ok(_) => tracing::warn!(
+                "[sessions] has changed, and is read at the start only: restart to use it"
+            ),
             Err(failure) => tracing::error!(
                 error = failure.report(),
-                "limits cannot be read again: those of before stay"
+                "[sessions] cannot be used: it stays as it was until a restart"
             ),
         }
     }
 
+    fn file(&self) -> Result<ConfigFile, Failure> {
+        let path = self.config.as_deref();
+        path.map_or_else(|| Ok(ConfigFile::default()), ConfigFile::read)
+    }
+
     /// Of the configuration file and the flags.
-    fn limits(&self) -> Result<LimitConfig, Failure> {
-        match &self.config {
-            Some(path) => ConfigFile::read(path)?.limits(&self.limits),
-            None if self.limits.is_empty() => {
-                ConfigFile::default().limits(&[DEFAULT_LIMIT.parse()?])
-            }
-            None => ConfigFile::default().limits(&self.limits),
+    fn limits(&self, file: &ConfigFile) -> Result<LimitConfig, Failure> {
+        if self.config.is_none() && self.limits.is_empty() {
+            return file.limits(&[DEFAULT_LIMIT.parse()?]);
         }
+        file.limits(&self.limits)
     }
 
     fn config(&self) -> Result<Config, Failure> {
+        let file = self.file()?;
         let mut config = Config::default();
         config.listen = self.listen;
-        config.limits = Limits::new(self.limits()?)?;
+        config.limits = Limits::new(self.limits(&file)?)?;
+        config.sessions = file.sessions()?;
         config.api_keys = match &self.api_key_file {
             Some(path) => read_keys(path)?,
             None => Vec::new(),
@@ -170,6 +203,13 @@ impl Serve {
         config.drain = self.drain;
         Ok(config)
     }
+}
+
+fn not_reloaded(failure: &Failure) {
+    tracing::error!(
+        error = failure.report(),
+        "limits cannot be read again: those of before stay"
+    );
 }
 
 /// Opens the backend; one that is only unreachable is left to come back by itself.

@@ -127,6 +127,7 @@ fn a_wrong_limit_is_refused() {
 
 #[test]
 fn the_memory_backend_is_refused_by_every_command_that_needs_a_shared_store() {
+    let hash = "h".repeat(32);
     for url in ["memory:", "memory://", "memory:?retries=1"] {
         for arguments in [
             &["cache", "get", "c", "k"][..],
@@ -137,6 +138,7 @@ fn the_memory_backend_is_refused_by_every_command_that_needs_a_shared_store() {
             &["lock", "run", "l", "--", "true"],
             &["limit", "check", "p", "s", "--limit", "1/1s"],
             &["session", "ls", "u"],
+            &["session", "show", "u", &hash],
             &["session", "revoke", "u", "--all"],
         ] {
             assert_eq!(

@@ -14,4 +14,5 @@ mod program;
 mod pubsub;
 mod readme;
 mod serve;
+mod serve_sessions;
 mod session;

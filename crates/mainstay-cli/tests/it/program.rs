@@ -10,6 +10,9 @@ pub(crate) fn mainstay<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) 
     for variable in [
         "MAINSTAY_URL",
         "MAINSTAY_API_KEY_FILE",
+        "MAINSTAY_CONFIG",
+        "MAINSTAY_SESSION_SECRET",
+        "MAINSTAY_SESSION_KEYS",
         "REDIS_URL",
         "REDIS_HOST",
     ] {

@@ -26,7 +26,7 @@ impl Serving {
         ))
     }
 
-    fn of(mut command: Command) -> Self {
+    pub(crate) fn of(mut command: Command) -> Self {
         command.stderr(Stdio::piped()).stdout(Stdio::null());
         let mut running = crate::program::adopt(command.spawn().unwrap());
         let mut log = BufReader::new(running.child().stderr.take().unwrap());
@@ -52,7 +52,7 @@ impl Serving {
     }
 
     /// The status line and body of a request without a body.
-    fn get(&self, path: &str, header: &str) -> String {
+    pub(crate) fn get(&self, path: &str, header: &str) -> String {
         let address = &self.address;
         let mut stream = TcpStream::connect(address).unwrap();
         let request =
@@ -64,8 +64,13 @@ impl Serving {
     }
 
     /// Sends a signal and waits for a line of the log that holds this.
-    fn signal_until(&mut self, name: &str, expected: &str) {
+    pub(crate) fn signal_until(&mut self, name: &str, expected: &str) {
         self.running.signal(name);
+        self.log_until(expected);
+    }
+
+    /// Waits for a line of the log that holds this.
+    pub(crate) fn log_until(&mut self, expected: &str) {
         loop {
             let mut line = String::new();
             assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "no {expected:?}");
@@ -76,7 +81,7 @@ impl Serving {
     }
 
     /// The answer to a request with a JSON body.
-    fn post(&self, path: &str, body: &str) -> String {
+    pub(crate) fn post(&self, path: &str, body: &str) -> String {
         let address = &self.address;
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();

@@ -4,6 +4,7 @@ mod body;
 mod duration;
 mod each;
 mod json;
+mod merge_patch;
 mod path;
 mod query;
 
@@ -11,5 +12,6 @@ pub(crate) use body::read;
 pub(crate) use duration::duration;
 pub(crate) use each::OneOrEach;
 pub(crate) use json::{JsonBody, content_type, parse};
+pub(crate) use merge_patch::{MergePatch, NotAnObject};
 pub(crate) use path::{segment, verb};
 pub(crate) use query::Query;

@@ -6,6 +6,9 @@ use url::form_urlencoded;
 
 use crate::problem::Problem;
 
+const DEFAULT_LIMIT: usize = 1_000;
+const MAX_LIMIT: usize = 10_000;
+
 /// The parameters of a request.
 #[derive(Debug)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -55,6 +58,17 @@ impl Query {
                 "parameter {name:?} is given more than once"
             ))),
         }
+    }
+
+    /// How many lines a listing may have: `limit`, 1,000 by default.
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+        let Some(text) = self.one("limit")? else {
+            return Ok(DEFAULT_LIMIT);
+        };
+        text.parse()
+            .ok()
+            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .ok_or_else(|| Problem::invalid(format!("\"limit\" must be between 1 and {MAX_LIMIT}")))
     }
 }
 

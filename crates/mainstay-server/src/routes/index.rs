@@ -20,9 +20,14 @@ POST   /v1/cache/{cache}/{key}:fill      Mainstay-Lease; the body is the value
 POST   /v1/cache/{cache}/{key}:give-up   {\"lease\",\"reason\"}
 POST   /v1/cache/{cache}:invalidate      {\"keys\",\"tags\",\"all\"}
 GET    /v1/cache/{cache}:stats           hits, loads, waits
-POST   /v1/sessions                      {\"user\",\"data\",\"idle\",\"absolute\"}
+POST   /v1/sessions                      {\"user\",\"data\",\"idle\",\"absolute\",\"device\",\"in_place_of\"}
 GET DELETE /v1/sessions/current          Authorization: Bearer ID
-GET DELETE /v1/users/{user}/sessions     list them; log out everywhere
+PATCH  /v1/sessions/current              a JSON merge patch of the data: changes some keys
+POST   /v1/sessions/current:rotate       another ID; the old one leads there for a grace
+POST   /v1/sessions/current:authenticate-again  another ID, once the user has proved to be there
+POST   /v1/sessions/current:revoke-others  log out everywhere else
+GET DELETE /v1/users/{user}/sessions     list them, ?limit=1000; log out everywhere
+DELETE /v1/users/{user}/sessions/{id_hash}  end one of them
 POST   /v1/channels/{channel}/events     {\"type\",\"data\"} or a CloudEvent
 GET    /v1/stream?channel=a&channel=b    server-sent events
 GET    /v1/limits                        the policies

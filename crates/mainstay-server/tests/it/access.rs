@@ -122,8 +122,8 @@ async fn an_impossible_configuration_is_refused() {
         ended.unwrap_err().to_string()
     };
     assert_eq!(
-        refused(|config| config.session_idle = config.session_absolute * 2).await,
-        "the configured session times are not valid"
+        refused(|config| config.sessions.idle = config.sessions.absolute * 2).await,
+        "the configuration of sessions is not valid"
     );
     assert_eq!(
         refused(|config| config.request_timeout = std::time::Duration::ZERO).await,

@@ -17,6 +17,8 @@ async fn the_index_lists_the_routes() {
         "/metrics",
         "/v1/cache/",
         "/v1/stream",
+        "/v1/sessions/current:rotate",
+        "/v1/users/{user}/sessions/{id_hash}",
         ":acquire",
         "/v1/limits ",
         ":leave",

@@ -27,7 +27,9 @@ async fn a_wrong_method_says_which_are_allowed() {
     for (method, path, allowed) in [
         (Method::PATCH, "/v1/cache/c/k", "GET,HEAD,PUT,DELETE,POST"),
         (Method::GET, "/v1/locks/a:acquire", "POST"),
-        (Method::PUT, "/v1/sessions/current", "GET,HEAD,DELETE"),
+        (Method::PUT, "/v1/sessions/current", "GET,HEAD,PATCH,DELETE"),
+        (Method::GET, "/v1/sessions/current:rotate", "POST"),
+        (Method::GET, "/v1/users/u/sessions/h", "DELETE"),
         (Method::DELETE, "/livez", "GET,HEAD"),
     ] {
         let refused = server.request(method, path).send().await.unwrap();

@@ -19,6 +19,7 @@ pub mod lock;
 pub mod lock_drops;
 pub mod lock_kinds;
 pub mod near;
+pub mod plain_session;
 pub mod session;
 pub mod session_data;
 pub mod session_ids;
@@ -143,6 +144,19 @@ macro_rules! behaviours {
                 a_log_in_beyond_the_limit_ends_the_one_that_would_end_first
                 a_log_in_beyond_the_limit_is_refused_until_there_is_room
                 never_are_there_more_sessions_than_allowed
+            }
+            plain_session {
+                a_plain_session_loads_as_it_was_created
+                a_plain_session_ends_at_its_time_however_much_it_is_used
+                a_revoked_plain_session_is_gone_and_others_stay
+                revoking_all_ends_every_plain_session_of_the_user_and_no_other
+                the_plain_listing_holds_every_valid_session_and_no_other
+                many_plain_sessions_are_listed_and_revoked
+                plain_log_ins_beside_revoke_all_are_listed_or_gone
+                plain_sessions_of_users_with_similar_ids_are_apart
+                what_can_be_no_plain_id_is_refused
+                plain_sessions_and_others_of_a_user_are_apart
+                plain_sessions_of_namespaces_are_apart
             }
             channel {
                 events_of_one_publisher_arrive_in_order

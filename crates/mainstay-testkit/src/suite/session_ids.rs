@@ -192,6 +192,14 @@ pub async fn a_log_in_beyond_the_limit_is_refused_until_there_is_room(subject: &
     sessions.revoke(&ids[0]).await.unwrap();
     assert!(matches!(try_log_in().await.unwrap(), LoggedIn::Issued(_)));
     assert!(matches!(try_log_in().await.unwrap(), LoggedIn::Full));
+    // Who logs in again takes no more room.
+    let again = sessions.log_in(USER, &data).in_place_of(&ids[1]);
+    let LoggedIn::Issued(again) = again.idle(ms(400)).create().await.unwrap() else {
+        panic!("it takes the place of another");
+    };
+    assert!(!is_valid(&sessions, &ids[1]).await);
+    assert!(is_valid(&sessions, &again.id).await);
+    assert!(matches!(try_log_in().await.unwrap(), LoggedIn::Full));
     subject.advance(ms(430)).await;
     assert!(matches!(try_log_in().await.unwrap(), LoggedIn::Issued(_)));
 }

@@ -90,6 +90,35 @@ impl Worker {
         Self::spawn(worker)
     }
 
+    /// Starts `mainstay-worker session`, by a wall clock of its own if there is one, and waits until it is
+    /// connected.
+    pub(crate) async fn session(clock: Option<&WallClock>, url: &str) -> Self {
+        let mut worker = command(&["session", url]);
+        worker.envs(clock.iter().flat_map(|clock| clock.environment()));
+        let mut worker = Self::spawn(worker);
+        worker.answer().await;
+        worker
+    }
+
+    /// Says that there is no more work, and takes what it says until it ends.
+    pub(crate) async fn close(self) -> Vec<Value> {
+        let Self {
+            child: _child,
+            input,
+            mut output,
+        } = self;
+        drop(input);
+        let mut lines = Vec::new();
+        while let Some(line) = timeout(BOUND, output.next_line())
+            .await
+            .expect("it ends")
+            .unwrap()
+        {
+            lines.push(serde_json::from_str(&line).unwrap());
+        }
+        lines
+    }
+
     /// Suspends the process, or wakes it up.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());

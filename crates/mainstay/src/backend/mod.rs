@@ -14,6 +14,7 @@ mod health;
 mod latch;
 mod limit;
 mod lock;
+mod plain_session;
 mod session;
 mod turns;
 pub(crate) mod unpoisoned;
@@ -42,6 +43,7 @@ pub use lock::{
     BreakOrder, Claim, Hold, HolderView, LockLease, LockRelease, LockStore, LockTry, LockView,
     REMEMBERED, Renewal, ScanFrom, ScanPart, Wakeups,
 };
+pub use plain_session::{NewPlainSession, PlainLayout, PlainSession, PlainSessionStore};
 pub use session::{
     Admission, Cap, Device, FieldChange, Fields, Handover, ListedSession, NewSession, OnConflict,
     Rotated, Rotation, SUCCESSORS_MAX, Save, Saved, SessionKeys, SessionRecord, SessionStore,
@@ -71,6 +73,7 @@ pub enum Invalidation {
 pub(crate) struct Stores {
     pub(crate) cache: Arc<dyn CacheStore>,
     pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) plain_sessions: Arc<dyn PlainSessionStore>,
     pub(crate) channels: Arc<dyn ChannelStore>,
     pub(crate) limits: Arc<dyn LimitStore>,
     pub(crate) locks: Arc<dyn LockStore>,

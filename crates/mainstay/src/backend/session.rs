@@ -127,6 +127,9 @@ pub struct NewSession<'a> {
     pub absolute: Ttl,
     /// How many sessions the user may have.
     pub cap: Option<Cap>,
+    /// Hash of the id of a session of the same user whose place this one takes: it ends, and does not
+    /// count.
+    pub replaces: Option<String>,
 }
 
 /// How many valid sessions a user may have.
@@ -155,7 +158,7 @@ pub enum WhenFull {
 pub enum Admission {
     /// Yes; so many others ended for it.
     Created {
-        /// Sessions that ended to make room.
+        /// Sessions that ended to make room, and that whose place it took.
         ended: u64,
     },
     /// The user has as many sessions as are allowed.

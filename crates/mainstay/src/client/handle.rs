@@ -18,7 +18,9 @@ use crate::lock::{
 };
 use crate::pubsub::{ChannelBuilder, Subscriber};
 use crate::ratelimit::{Limiter, Policy};
-use crate::session::SessionsBuilder;
+#[cfg(feature = "tower-sessions")]
+use crate::session::TowerSessionStore;
+use crate::session::{PlainSessionsBuilder, SessionsBuilder};
 
 /// One opened backend, and the way to its caches, sessions, channels, limits and locks.
 ///
@@ -133,6 +135,49 @@ impl Mainstay {
     pub fn sessions<T>(&self) -> SessionsBuilder<T> {
         let store = Arc::clone(&self.0.stores.sessions);
         SessionsBuilder::new(store, self.0.keyspace.clone())
+    }
+
+    /// Starts to define sessions in the layout of the plain recipe, which programs without mainstay
+    /// share.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mainstay::Result<()> {
+    /// let sessions = mainstay::Mainstay::memory().plain_sessions().build()?;
+    /// let created = sessions.create("ada", "plant", "engineer").await?;
+    /// assert_eq!(sessions.load(&created.id).await?, Some(created));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn plain_sessions(&self) -> PlainSessionsBuilder {
+        let store = Arc::clone(&self.0.stores.plain_sessions);
+        PlainSessionsBuilder::new(store, self.0.keyspace.plain_sessions())
+    }
+
+    /// A store for the sessions of tower-sessions, in place of another.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use tower_sessions_core::Session;
+    ///
+    /// let store = Arc::new(mainstay::Mainstay::memory().tower_session_store());
+    /// let session = Session::new(None, store.clone(), None);
+    /// session.insert("visits", 1).await?;
+    /// session.save().await?;
+    ///
+    /// let again = Session::new(session.id(), store, None);
+    /// assert_eq!(again.get::<u32>("visits").await?, Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tower-sessions")]
+    pub fn tower_session_store(&self) -> TowerSessionStore {
+        let inner = &*self.0;
+        let store = Arc::clone(&inner.stores.sessions);
+        let clock = Arc::clone(&inner.clock);
+        TowerSessionStore::new(store, inner.keyspace.clone(), clock)
     }
 
     /// Starts to define a channel of events that carry a `T`.

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::{Key, Name, Namespace};
-use crate::backend::UserKeys;
+use crate::backend::{PlainLayout, UserKeys};
 
 /// A complete key, as it stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -161,6 +161,14 @@ impl Keyspace {
         }
     }
 
+    /// As the plain recipe has them: what follows is not escaped, and holds no braces.
+    pub(crate) fn plain_sessions(&self) -> PlainLayout {
+        PlainLayout {
+            sessions: self.key(format_args!("session:")),
+            users: self.key(format_args!("user:")),
+        }
+    }
+
     /// Names a slot for commands that touch no key.
     #[cfg(feature = "redis")]
     pub(crate) fn probe(&self) -> StoreKey {
@@ -180,6 +188,12 @@ mod tests {
         assert_eq!(plain.lock(&report).as_str(), "lock:report");
         assert_eq!(spaced.lock(&report).as_str(), "plant:lock:report");
         assert_eq!(plain.channel(&report).as_str(), "report");
+        let sessions = spaced.plain_sessions();
+        assert_eq!(sessions.session("7-f").as_str(), "plant:session:7-f");
+        assert_eq!(
+            sessions.listing("a:sessions").as_str(),
+            "plant:user:a:sessions:sessions"
+        );
         assert_eq!(
             spaced.limit(&Key::new("ip:1")?, &report).as_str(),
             "plant:rl:{ip%3A1}:report"

@@ -134,6 +134,8 @@ impl<'a, T> LogIn<'a, T> {
             None => UserTag::random(),
         };
         let data = sessions.split(self.data)?;
+        // One of the same user ends in the same step, and makes room.
+        let replaced_here = self.replaced.filter(|it| it.tag() == tag);
         let id = SessionId::random(&tag);
         let session = NewSession {
             user: self.user,
@@ -143,6 +145,7 @@ impl<'a, T> LogIn<'a, T> {
             idle: lifetimes.idle,
             absolute: lifetimes.absolute,
             cap: terms.cap,
+            replaces: replaced_here.map(SessionId::hash),
         };
         let keys = sessions.keys(&tag, id.hash());
         match sessions.store().create(&keys, &session).await? {

@@ -25,7 +25,7 @@
 //! `mainstay_sessions_created_total`, `mainstay_sessions_refused_total` (by a limit of sessions),
 //! `mainstay_sessions_revoked_total`, `mainstay_sessions_rotated_total`,
 //! `mainstay_session_conflicts_total` (changes made anew, as another changed the same key), and
-//! `mainstay_session_touches_refused_total` (uses that a read-only or full server did not write down).
+//! `mainstay_session_touches_failed_total` (uses that could not be written down, as at a full server).
 //!
 //! # Spans
 //! `session.create`, `session.load`, `session.update`, `session.rotate`, `session.authenticate_again`,
@@ -39,15 +39,21 @@ mod fields;
 mod handle;
 mod id;
 mod log_in;
+mod plain;
 mod record;
 mod rotate;
 mod token;
+#[cfg(feature = "tower-sessions")]
+mod tower_sessions;
 
 pub use builder::SessionsBuilder;
 pub use fields::{Layout, PerKey, Whole};
 pub use handle::Sessions;
 pub use id::SessionId;
 pub use log_in::LogIn;
+pub use plain::{PlainSessions, PlainSessionsBuilder};
 pub use record::{Issued, LoggedIn, Renewed, Session};
+#[cfg(feature = "tower-sessions")]
+pub use tower_sessions::TowerSessionStore;
 
-pub use crate::backend::{Device, ListedSession, Saved, SessionRecord, WhenFull};
+pub use crate::backend::{Device, ListedSession, PlainSession, Saved, SessionRecord, WhenFull};

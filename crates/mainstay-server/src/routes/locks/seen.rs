@@ -16,22 +16,10 @@ use crate::extract::{Query, segment, verb};
 use crate::middleware::{RouteLabel, within};
 use crate::problem::{Problem, millis};
 
-const DEFAULT_LIMIT: usize = 1_000;
-const MAX_LIMIT: usize = 10_000;
-
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri, &["kind", "limit"])?;
     let kind = kind(query.one("kind")?)?;
-    let limit = match query.one("limit")? {
-        None => DEFAULT_LIMIT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-            .ok_or_else(|| {
-                Problem::invalid(format!("\"limit\" must be between 1 and {MAX_LIMIT}"))
-            })?,
-    };
+    let limit = query.limit()?;
     let listing = app.stay.list_locks(kind, limit);
     let list = within(app.request_timeout(), listing).await??;
     let locks = list.locks.iter().map(|one| {

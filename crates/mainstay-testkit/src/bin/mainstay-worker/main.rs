@@ -7,6 +7,7 @@
 //! mainstay-worker subscribe URL CHANNEL
 //! mainstay-worker share URL NAME UNITS
 //! mainstay-worker holder URL NAME TTL_MS   then lines of work, see `holder.rs`
+//! mainstay-worker session URL    then lines of work on standard input, see `session.rs`
 //! mainstay-worker cache URL      then lines of work on standard input, see `cache.rs`
 //! ```
 
@@ -14,6 +15,7 @@ mod cache;
 mod clock;
 mod holder;
 mod prepaid;
+mod session;
 
 use std::env;
 use std::error::Error;
@@ -34,7 +36,7 @@ use self::clock::{WorkerClock, since_boot_micros};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const USAGE: &str = "expected limit URL POLICIES SUBJECTS SECONDS, prepaid URL POLICY SUBJECT SECONDS NODES, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS or cache URL";
+const USAGE: &str = "expected limit URL POLICIES SUBJECTS SECONDS, prepaid URL POLICY SUBJECT SECONDS NODES, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS, session URL or cache URL";
 const LOCK_TTL: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -53,6 +55,7 @@ async fn main() -> ExitCode {
         ["subscribe", url, channel] => subscribe(url, channel).await,
         ["share", url, name, units] => holder::share(url, name, units).await,
         ["holder", url, name, ttl] => holder::serve(url, name, ttl).await,
+        ["session", url] => session::serve(url).await,
         ["cache", url] => cache::serve(url).await,
         _ => Err(USAGE.into()),
     };

@@ -26,6 +26,10 @@ impl Listing {
         }
     }
 
+    pub(super) fn contains(&self, id_hash: &str) -> bool {
+        self.deadlines.contains_key(id_hash)
+    }
+
     /// Drops what is dead by now.
     pub(super) fn prune(&mut self, now: Moment) {
         while let Some((deadline, _)) = self.ordered.first()

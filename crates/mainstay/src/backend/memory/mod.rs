@@ -16,6 +16,7 @@ mod latch;
 mod limit;
 mod listing;
 mod lock;
+mod plain_session;
 mod session;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(crate) fn open(clock: Arc<dyn Clock>) -> Stores {
     Stores {
         cache: Arc::new(cache::MemoryCache::new(Arc::clone(&clock))),
         sessions: Arc::new(session::MemorySessions::new(Arc::clone(&clock))),
+        plain_sessions: Arc::new(plain_session::MemoryPlainSessions::new(Arc::clone(&clock))),
         channels: Arc::new(channel::MemoryChannels::default()),
         limits: Arc::new(limit::MemoryLimits::new(Arc::clone(&clock), usize::MAX)),
         locks: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),

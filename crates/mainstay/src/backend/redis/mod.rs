@@ -18,6 +18,7 @@ mod latch;
 mod limit;
 mod link;
 mod lock;
+mod plain_session;
 mod reply;
 mod scan;
 mod script;
@@ -127,6 +128,10 @@ pub(crate) async fn open(
             announced,
         )),
         sessions: Arc::new(session::RedisSessions::new(Arc::clone(&commander))),
+        plain_sessions: Arc::new(plain_session::RedisPlainSessions::new(
+            Arc::clone(&commander),
+            limits,
+        )),
         channels: Arc::new(channel::RedisChannels::new(
             Arc::clone(&commander),
             Arc::clone(&hub),

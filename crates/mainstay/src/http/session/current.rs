@@ -152,15 +152,16 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
         Ok(result)
     }
 
-    /// Gives the session a new id: see [`rotate`](crate::session::Sessions::rotate). Requests that are on
-    /// their way with the old one go on.
+    /// Gives the session another id than the request has shown: see
+    /// [`rotate`](crate::session::Sessions::rotate). Requests that are on their way with the old one go on,
+    /// and those that rotate it as well get the same new one.
     ///
     /// # Errors
     /// [`Required`](SessionRejection::Required), [`Ended`](SessionRejection::Ended),
     /// [`Elsewhere`](SessionRejection::Elsewhere), [`Failed`](SessionRejection::Failed).
     pub async fn rotate(&mut self) -> Result<(), SessionRejection> {
         let present = self.present.as_ref().ok_or(SessionRejection::Required)?;
-        let asked = present.id.clone();
+        let asked = present.asked.clone();
         match self.visit.terms().sessions.rotate(&asked).await? {
             Renewed::Issued(_) => {
                 self.visit.renewed(asked.clone());

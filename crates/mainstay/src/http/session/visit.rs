@@ -42,13 +42,16 @@ enum Known<T> {
 #[derive(Debug, Clone)]
 pub(super) struct Present<T> {
     pub(super) id: SessionId,
+    /// As it was asked for.
+    pub(super) asked: SessionId,
     pub(super) session: Session<T>,
 }
 
 impl<T> Present<T> {
     pub(super) fn new(asked: SessionId, session: Session<T>) -> Self {
         Self {
-            id: session.renewed.clone().unwrap_or(asked),
+            id: session.renewed.clone().unwrap_or_else(|| asked.clone()),
+            asked,
             session,
         }
     }

@@ -1,5 +1,6 @@
 //! Sessions on Redis: a hash a session, an epoch and a listing a user, all in one slot.
 
+mod list;
 mod read;
 mod record;
 
@@ -7,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
 use redis::Value;
 
 use super::cache::millis;
@@ -19,10 +19,6 @@ use crate::backend::{
     Save, Saved, SessionKeys, SessionStore, SessionTimes, StoredSession, UserKeys, WhenFull,
 };
 use crate::error::Result;
-use read::Activity;
-
-/// Records that a listing reads at a time.
-const READ_AT_ONCE: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct RedisSessions {
@@ -91,49 +87,6 @@ impl RedisSessions {
         };
         self.commander.within(asked).await
     }
-
-    /// The first `limit` entries of a listing: those that are valid, and the hashes of the others.
-    async fn read_listing(
-        &self,
-        keys: &UserKeys,
-        limit: usize,
-    ) -> Result<(Vec<ListedSession>, Vec<String>)> {
-        let limit = limit.to_string();
-        let reply = self
-            .commander
-            .eval(
-                &script::SESSION_INDEX,
-                &[keys.index.as_str()],
-                &[limit.as_bytes()],
-                Effect::Idempotent,
-            )
-            .await?;
-        let hashes = reply::list(reply)?.into_iter().map(reply::text);
-        let hashes: Vec<String> = hashes.collect::<Result<_>>()?;
-        let reads = hashes.into_iter().map(|id_hash| async move {
-            let session = SessionKeys {
-                of_user: keys.clone(),
-                id_hash,
-            };
-            let found = self.read(&session, Activity::LooksOnly).await?;
-            // What was rotated away meanwhile is listed under its new id.
-            let found = found.filter(|found| found.id_hash == session.id_hash);
-            Ok((session.id_hash, found))
-        });
-        let reads: Vec<_> = reads.collect();
-        let mut reads = stream::iter(reads).buffered(READ_AT_ONCE);
-        let (mut sessions, mut gone) = (Vec::new(), Vec::new());
-        while let Some(read) = reads.next().await {
-            match read? {
-                (id_hash, Some(stored)) => sessions.push(ListedSession {
-                    id_hash,
-                    record: stored.record,
-                }),
-                (id_hash, None) => gone.push(id_hash),
-            }
-        }
-        Ok((sessions, gone))
-    }
 }
 
 #[async_trait]
@@ -155,6 +108,7 @@ impl SessionStore for RedisSessions {
             most.as_bytes(),
             flag(ends_others),
             flag(session.user.is_none()),
+            session.replaces.as_deref().unwrap_or_default().as_bytes(),
             record::SEED.as_bytes(),
             session.seed.as_bytes(),
         ];
@@ -190,7 +144,7 @@ impl SessionStore for RedisSessions {
     }
 
     async fn load(&self, keys: &SessionKeys) -> Result<Option<StoredSession>> {
-        self.read(keys, Activity::Counts).await
+        self.commander.within(self.read(keys)).await
     }
 
     async fn save(&self, keys: &SessionKeys, save: &Save<'_>) -> Result<Saved> {
@@ -290,21 +244,6 @@ impl SessionStore for RedisSessions {
     }
 
     async fn list(&self, keys: &UserKeys, limit: usize) -> Result<Vec<ListedSession>> {
-        let read = async {
-            loop {
-                let (sessions, gone) = self.read_listing(keys, limit).await?;
-                if gone.is_empty() {
-                    return Ok(sessions);
-                }
-                // An id never comes back, so what is gone now may leave the listing at any time.
-                // What it kept out of the page is read in the next round.
-                let mut forget = redis::cmd("ZREM");
-                forget.arg(keys.index.as_str()).arg(&gone);
-                self.commander
-                    .run(keys.index.as_str(), &forget, Effect::Idempotent)
-                    .await?;
-            }
-        };
-        self.commander.within(read).await
+        self.commander.within(self.listed(keys, limit)).await
     }
 }

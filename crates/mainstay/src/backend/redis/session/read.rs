@@ -13,13 +13,7 @@ use super::{Answer, RedisSessions};
 use crate::backend::redis::commander::Effect;
 use crate::backend::redis::{reply, script};
 use crate::backend::{SUCCESSORS_MAX, SessionKeys, StoredSession};
-use crate::error::{ErrorKind, Result};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Activity {
-    Counts,
-    LooksOnly,
-}
+use crate::error::Result;
 
 /// What one id leads to.
 enum Seen {
@@ -36,19 +30,8 @@ enum Touched {
 }
 
 impl RedisSessions {
-    pub(super) async fn read(
-        &self,
-        keys: &SessionKeys,
-        activity: Activity,
-    ) -> Result<Option<StoredSession>> {
-        self.commander.within(self.follow(keys, activity)).await
-    }
-
-    async fn follow(
-        &self,
-        asked: &SessionKeys,
-        activity: Activity,
-    ) -> Result<Option<StoredSession>> {
+    /// The session that an id leads to; counts as activity.
+    pub(super) async fn read(&self, asked: &SessionKeys) -> Result<Option<StoredSession>> {
         let mut keys = asked.clone();
         let (mut successors, mut auth) = (Some(Vec::new()), u64::MAX);
         for _ in 0..=SUCCESSORS_MAX {
@@ -67,9 +50,9 @@ impl RedisSessions {
             };
             let last_use = held.touched;
             let from = held.from.as_deref().filter(|_| keys == *asked);
-            let is_due = now.is_none_or(|now| held.is_worth_a_touch(now)) || from.is_some();
             // Without a time to live only the script can tell the time.
-            let touched = if (activity == Activity::Counts && is_due) || now.is_none() {
+            let is_due = now.is_none_or(|now| held.is_worth_a_touch(now)) || from.is_some();
+            let touched = if is_due {
                 self.touch(&keys, from, now).await?
             } else {
                 None
@@ -127,7 +110,8 @@ impl RedisSessions {
         Ok(Seen::Session { held, now })
     }
 
-    /// Writes down that a session is used. A server that takes no writes does not end it: `None`.
+    /// Writes down that a session is used. `None` where that fails, as at a full or read-only server:
+    /// the session is valid all the same.
     async fn touch(
         &self,
         keys: &SessionKeys,
@@ -140,9 +124,9 @@ impl RedisSessions {
             .eval(&script::SESSION_TOUCH, keys, from, &[], Effect::Idempotent)
             .await;
         let reply = match touched {
-            Err(error) if error.kind() == ErrorKind::Refused && now.is_some() => {
-                metrics::counter!("mainstay_session_touches_refused_total").increment(1);
-                tracing::warn!(%error, "the server takes no writes: a session's use is not written down");
+            Err(error) if now.is_some() => {
+                metrics::counter!("mainstay_session_touches_failed_total").increment(1);
+                tracing::warn!(%error, "a session's use is not written down");
                 return Ok(None);
             }
             touched => touched?,

@@ -14,10 +14,10 @@ const USER: &str = "ann";
 const LOGINS: usize = 8;
 
 on_both_flavors! {
-    revocations_that_race_with_logins_leave_nothing_behind
+    s1_revocations_that_race_with_logins_leave_nothing_behind
 }
 
-async fn revocations_that_race_with_logins_leave_nothing_behind(flavor: Flavor) {
+async fn s1_revocations_that_race_with_logins_leave_nothing_behind(flavor: Flavor) {
     let server = Server::start(flavor).await;
     race(&flavor.to_string(), connect(&server.url()).await).await;
 }
@@ -26,7 +26,7 @@ mod memory {
     use mainstay::Mainstay;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn revocations_that_race_with_logins_leave_nothing_behind() {
+    async fn s1_revocations_that_race_with_logins_leave_nothing_behind() {
         super::race("memory", Mainstay::memory()).await;
     }
 }
@@ -87,6 +87,6 @@ async fn race(backend: &str, stay: Mainstay) {
         );
     }
     println!(
-        "{backend}: {rounds} rounds of {LOGINS} log-ins, {survivors} after the racing revocation"
+        "{backend}: S1 {rounds} rounds of {LOGINS} log-ins, {survivors} after the racing revocation"
     );
 }
