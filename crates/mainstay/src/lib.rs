@@ -104,3 +104,8 @@ struct LockGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/limits.md")]
 struct LimitGuide;
+
+/// And those of the guide to sessions.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/sessions.md")]
+struct SessionGuide;
