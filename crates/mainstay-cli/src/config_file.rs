@@ -46,9 +46,15 @@ impl ConfigFile {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|source| Failure::io(format!("cannot read {shown}"), source))?;
-        let mut file: Self = toml::from_str(&text).map_err(|source| Failure::Config {
-            path: shown.to_string(),
-            source: source.into(),
+        let mut file: Self = toml::from_str(&text).map_err(|mut source| {
+            let until = source.span().and_then(|span| text.get(..span.start));
+            let line = until.map_or(1, |until| until.matches('\n').count() + 1);
+            // Its text may be a secret that stands in the wrong place.
+            source.set_input(None);
+            Failure::Config {
+                path: format!("{shown}, line {line},"),
+                source: source.into(),
+            }
         })?;
         file.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(file)

@@ -208,7 +208,7 @@ impl Serve {
 fn not_reloaded(failure: &Failure) {
     tracing::error!(
         error = failure.report(),
-        "limits cannot be read again: those of before stay"
+        "the configuration cannot be read again: what it said before stays"
     );
 }
 

@@ -237,3 +237,34 @@ fn sessions_that_cannot_be_kept_as_it_is_said_are_refused_before_listening() {
     let expected = "both secret_file of [sessions] and MAINSTAY_SESSION_SECRET are given";
     assert!(ended.stderr.contains(expected), "{ended:?}");
 }
+
+#[test]
+fn a_secret_in_the_wrong_place_is_refused_and_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mainstay.toml");
+    std::fs::write(&file, "[limits]\n\n[sessions]\nsecret = 'hunter2'\n").unwrap();
+    let refused = run(on(
+        "memory:",
+        &[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--config",
+            file.to_str().unwrap(),
+        ],
+    ));
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .contains("mainstay.toml, line 4, cannot be used"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        refused.stderr.contains("unknown field `secret`"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+}

@@ -124,10 +124,14 @@ macro_rules! behaviours {
                 a_listing_tells_where_sessions_are_used_from
                 all_sessions_but_one_end_together
                 a_visitor_has_a_session_that_is_nobodys_and_ends_at_log_in
+                a_session_that_outlives_the_others_is_seen_all_the_time
+                no_listing_is_longer_than_asked_for
+                whatever_becomes_of_sessions_every_key_ends
             }
             session_data {
                 keys_that_others_change_meanwhile_are_kept
                 the_later_of_two_writes_to_a_key_stays_or_is_refused
+                keys_that_a_change_does_not_touch_are_not_written
                 a_change_is_made_anew_on_what_another_has_stored
                 data_that_is_no_object_changes_as_one
                 nothing_is_saved_to_a_session_that_has_ended
@@ -137,6 +141,9 @@ macro_rules! behaviours {
             session_ids {
                 a_rotated_session_goes_on_under_a_new_id
                 an_old_id_works_until_its_grace_after_the_first_use_of_the_new
+                an_old_id_that_is_used_lives_as_long_as_its_session
+                to_rotate_a_new_id_is_its_first_use
+                a_log_in_ends_the_session_that_its_old_id_leads_to
                 rotations_at_a_time_give_one_successor
                 ids_lead_over_several_rotations
                 a_session_can_be_ended_by_its_old_id

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mainstay::Mainstay;
-use mainstay::session::{Device, Issued, LoggedIn, SessionId, Sessions};
+use mainstay::session::{Device, Issued, LoggedIn, Renewed, SessionId, Sessions};
 
 use super::{Subject, ms};
 
@@ -329,4 +329,71 @@ pub async fn a_visitor_has_a_session_that_is_nobodys_and_ends_at_log_in(subject:
     assert!(is_valid(&sessions, &issued.id).await);
     assert!(!is_valid(&sessions, &visitor.id).await);
     assert_eq!(listed(&sessions, USER).await.len(), 1);
+}
+
+pub async fn a_session_that_outlives_the_others_is_seen_all_the_time(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    let mut kept = log_in(&sessions, USER).await;
+    for round in 0..30 {
+        log_in(&sessions, USER).await;
+        let change = async {
+            if round % 2 == 0 {
+                sessions.revoke_others(&kept).await.unwrap();
+                None
+            } else {
+                match sessions.rotate(&kept).await.unwrap() {
+                    Renewed::Issued(issued) => Some(issued.id),
+                    Renewed::Elsewhere | Renewed::Ended => panic!("it is valid"),
+                }
+            }
+        };
+        let looks = join_all((0..8).map(|_| is_valid(&sessions, &kept)));
+        let listings = join_all((0..4).map(|_| listed(&sessions, USER)));
+        let (renewed, looks, listings) = tokio::join!(change, looks, listings);
+        assert_eq!(looks, [true; 8], "round {round}");
+        for listing in listings {
+            assert!(!listing.is_empty(), "round {round}");
+        }
+        kept = renewed.unwrap_or(kept);
+        let loaded = sessions.load(&kept).await.unwrap().unwrap();
+        assert!(
+            listed(&sessions, USER).await.contains(loaded.id_hash()),
+            "round {round}"
+        );
+    }
+}
+
+pub async fn no_listing_is_longer_than_asked_for(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    for _ in 0..3 {
+        log_in(&sessions, USER).await;
+    }
+    for (limit, expected) in [(0, 0), (2, 2), (3, 3), (usize::MAX, 3)] {
+        let lines = sessions.list_up_to(USER, limit).await.unwrap();
+        assert_eq!(lines.len(), expected);
+    }
+}
+
+pub async fn whatever_becomes_of_sessions_every_key_ends(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    let id = log_in(&sessions, USER).await;
+    let Renewed::Issued(renewed) = sessions.rotate(&id).await.unwrap() else {
+        panic!("it is valid");
+    };
+    let Renewed::Issued(again) = sessions.authenticate_again(&renewed.id).await.unwrap() else {
+        panic!("it is valid");
+    };
+    let check = async || {
+        let Some(immortal) = subject.immortal().await else {
+            let capability = "keys have no time to live that can be read from outside";
+            return subject.skip("whatever_becomes_of_sessions_every_key_ends", capability);
+        };
+        assert_eq!(immortal, Vec::<String>::new());
+    };
+    check().await;
+    sessions.revoke_others(&again.id).await.unwrap();
+    check().await;
+    assert!(is_valid(&sessions, &again.id).await);
+    sessions.revoke_all(USER).await.unwrap();
+    check().await;
 }

@@ -67,6 +67,56 @@ pub async fn an_old_id_works_until_its_grace_after_the_first_use_of_the_new(subj
     assert!(is_valid(&sessions, &new).await);
 }
 
+pub async fn an_old_id_that_is_used_lives_as_long_as_its_session(subject: &Subject) {
+    let sessions = sessions_of(subject.stay());
+    let data = String::new();
+    let log_in = sessions.log_in(USER, &data).idle(ms(300)).create();
+    let LoggedIn::Issued(old) = log_in.await.unwrap() else {
+        panic!("there is no limit");
+    };
+    let new = rotate(&sessions, &old.id).await;
+    for _ in 0..4 {
+        subject.advance(ms(150)).await;
+        assert_eq!(renewed(&sessions, &old.id).await, Some(new.clone()));
+    }
+    subject.advance(ms(320)).await;
+    assert!(!is_valid(&sessions, &old.id).await);
+    assert!(!is_valid(&sessions, &new).await);
+}
+
+pub async fn to_rotate_a_new_id_is_its_first_use(subject: &Subject) {
+    let builder = subject.stay().sessions::<String>().secret("suite");
+    let sessions = builder.grace(ms(200)).build().unwrap();
+    let first = log_in(&sessions, USER).await;
+    let second = rotate(&sessions, &first).await;
+    let third = rotate(&sessions, &second).await;
+    subject.advance(ms(210)).await;
+    assert!(!is_valid(&sessions, &first).await);
+    assert_eq!(renewed(&sessions, &second).await, Some(third));
+}
+
+pub async fn a_log_in_ends_the_session_that_its_old_id_leads_to(subject: &Subject) {
+    for when_full in [None, Some(WhenFull::Refuse)] {
+        let sessions = match when_full {
+            None => sessions_of(subject.stay()),
+            Some(when_full) => capped(subject, when_full),
+        };
+        sessions.revoke_all(USER).await.unwrap();
+        let old = log_in(&sessions, USER).await;
+        let _others = [log_in(&sessions, USER).await, log_in(&sessions, USER).await];
+        let new = rotate(&sessions, &old).await;
+        let data = String::new();
+        let log_in = sessions.log_in(USER, &data).in_place_of(&old);
+        let LoggedIn::Issued(issued) = log_in.create().await.unwrap() else {
+            panic!("it takes the place of another");
+        };
+        assert!(is_valid(&sessions, &issued.id).await);
+        assert!(!is_valid(&sessions, &old).await);
+        assert!(!is_valid(&sessions, &new).await);
+        assert_eq!(listed(&sessions, USER).await.len(), 3);
+    }
+}
+
 pub async fn rotations_at_a_time_give_one_successor(subject: &Subject) {
     let sessions = sessions_of(subject.stay());
     let old = log_in(&sessions, USER).await;
@@ -86,8 +136,8 @@ pub async fn ids_lead_over_several_rotations(subject: &Subject) {
     assert_eq!(renewed(&sessions, &first).await, Some(third.clone()));
     assert_eq!(renewed(&sessions, &second).await, Some(third.clone()));
     let mut session = sessions.load(&first).await.unwrap().unwrap();
-    "by an old id".clone_into(&mut session.data);
-    sessions.save(&mut session).await.unwrap();
+    let change = |data: &mut String| "by an old id".clone_into(data);
+    sessions.overwrite(&mut session, change).await.unwrap();
     let session = sessions.load(&third).await.unwrap().unwrap();
     assert_eq!(session.data, "by an old id");
 }

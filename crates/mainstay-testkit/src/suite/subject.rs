@@ -191,6 +191,27 @@ impl Subject {
         true
     }
 
+    /// The subject's keys that have no time to live; `None` where nothing can be read from outside.
+    pub async fn immortal(&self) -> Option<Vec<String>> {
+        let nodes = self.nodes();
+        if nodes.is_empty() {
+            return None;
+        }
+        let mut immortal = Vec::new();
+        for node in nodes {
+            let mut connection = Connection::open(node).await.unwrap();
+            let pattern = format!("{}*", self.prefix());
+            let keys = connection.command(&["KEYS", &pattern]).await.unwrap();
+            for key in keys.items() {
+                let left = connection.command(&["PTTL", key.text()]).await.unwrap();
+                if left.integer() == -1 {
+                    immortal.push(key.text().to_owned());
+                }
+            }
+        }
+        Some(immortal)
+    }
+
     /// All keys and the bytes under them, as text; none in memory.
     pub async fn dump(&self) -> Option<String> {
         let nodes = self.nodes();

@@ -29,10 +29,11 @@ pub const TOUCHED_EVERY: u32 = 20;
 ///   whatever is created after it is valid. It takes constant time.
 /// - A user without an epoch has no valid session. A new epoch is at least the store's clock in
 ///   microseconds, so a lost one never comes back.
-/// - Only `create` creates. Whatever is asked of an unknown, expired or revoked session changes
+/// - Only `create` creates, and no call is made twice that could undo another's between. Whatever is asked of an unknown, expired or revoked session changes
 ///   nothing and says that there is none.
 /// - An id that was rotated away leads to its successor: everything that is asked of it is asked of
-///   the successor, until its grace is over.
+///   the successor, until its grace is over, which begins when the successor is loaded or rotated by
+///   its own id.
 /// - The listing holds every valid session of a user, and no other.
 #[async_trait]
 pub trait SessionStore: Send + Sync {

@@ -8,7 +8,7 @@ use tracing::{Instrument, debug_span};
 use super::handle::Sessions;
 use super::record::Session;
 use super::{SessionId, fields};
-use crate::backend::{Fields, OnConflict, Save, Saved};
+use crate::backend::{OnConflict, Save, Saved};
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
 
@@ -77,19 +77,25 @@ impl<T> Sessions<T> {
         self.change(session, change).instrument(span).await
     }
 
-    /// Stores what was changed in a loaded session. Of a key that another has changed meanwhile the later
-    /// write stays; other keys are not touched.
+    /// Changes a loaded session's data, whatever others have done to it since: of a key that another has
+    /// changed as well this write stays, other keys are not touched.
     ///
-    /// A dropped call may have taken effect; it is harmless to repeat.
+    /// A dropped call may have taken effect.
     ///
     /// # Errors
     /// As [`update`](Self::update).
-    pub async fn save(&self, session: &mut Session<T>) -> Result<Saved> {
-        self.store_changes(session, OnConflict::Overwrite).await
+    pub async fn overwrite(
+        &self,
+        session: &mut Session<T>,
+        change: impl FnOnce(&mut T),
+    ) -> Result<Saved> {
+        let span = debug_span!("session.update");
+        let saved = self.attempt(session, change, OnConflict::Overwrite);
+        Ok(saved.instrument(span).await?.0)
     }
 
-    /// As [`save`](Self::save), but stores nothing when another has changed one of the same keys since the
-    /// session was loaded: [`Conflict`](Saved::Conflict) tells which.
+    /// Changes a loaded session's data, but nothing of it when another has changed one of the same keys
+    /// since it was loaded: [`Conflict`](Saved::Conflict) tells which.
     ///
     /// ```
     /// use std::collections::BTreeMap;
@@ -101,60 +107,71 @@ impl<T> Sessions<T> {
     /// let id = sessions.create("ada", &BTreeMap::new()).await?.id;
     /// let mut one = sessions.load(&id).await?.ok_or("no session")?;
     /// let mut two = one.clone();
-    /// one.data.insert("page".to_owned(), 1);
-    /// assert_eq!(sessions.save_unless_changed(&mut one).await?, Saved::Stored);
-    /// two.data.insert("page".to_owned(), 2);
-    /// let refused = sessions.save_unless_changed(&mut two).await?;
+    /// let turn_to = |page| move |data: &mut BTreeMap<String, u32>| {
+    ///     data.insert("page".to_owned(), page);
+    /// };
+    /// assert_eq!(sessions.try_update(&mut one, turn_to(1)).await?, Saved::Stored);
+    /// let refused = sessions.try_update(&mut two, turn_to(2)).await?;
     /// assert_eq!(refused, Saved::Conflict(vec!["page".to_owned()]));
     /// # Ok(())
     /// # }
     /// ```
     ///
+    /// A dropped call may have taken effect.
+    ///
     /// # Errors
     /// As [`update`](Self::update).
-    pub async fn save_unless_changed(&self, session: &mut Session<T>) -> Result<Saved> {
-        self.store_changes(session, OnConflict::Refuse).await
-    }
-
-    async fn store_changes(
+    pub async fn try_update(
         &self,
         session: &mut Session<T>,
-        on_conflict: OnConflict,
+        change: impl FnOnce(&mut T),
     ) -> Result<Saved> {
-        let after = self.split(&session.data)?;
-        self.store_state(session, &after, on_conflict).await
+        let span = debug_span!("session.update");
+        let saved = self.attempt(session, change, OnConflict::Refuse);
+        Ok(saved.instrument(span).await?.0)
     }
 
-    /// Stores what differs between the session as it was loaded and `after`.
-    async fn store_state(
+    /// Makes a change on what is known of the session, once.
+    async fn attempt<R>(
         &self,
         session: &mut Session<T>,
-        after: &Fields,
+        change: impl FnOnce(&mut T) -> R,
         on_conflict: OnConflict,
-    ) -> Result<Saved> {
+    ) -> Result<(Saved, R)> {
         let origin = &mut session.origin;
-        let changes = fields::changes(&origin.stored, after);
+        let mut data = self.join(&origin.stored)?;
+        // Of the same value as what follows: a set of another may be written in another order. Fields
+        // that are stored and not shown, as those of a later version, are in neither.
+        let before = self.split(&data)?;
+        let result = change(&mut data);
+        let after = self.split(&data)?;
+        let changes = fields::changes(&before, &after, &origin.stored);
         if changes.is_empty() {
-            return Ok(Saved::Stored);
+            session.data = data;
+            return Ok((Saved::Stored, result));
         }
+        let mut stored = origin.stored.clone();
+        fields::apply(&changes, &mut stored);
+        fields::check_size(&origin.stored, &stored, self.terms().max_data_bytes)?;
         let save = Save {
             changes: &changes,
             on_conflict,
             lasts: None,
         };
-        let saved = self.store().save(&origin.keys, &save).await?;
-        match saved {
+        let saved = match self.store().save(&origin.keys, &save).await? {
             Saved::Stored => {
-                origin.stored.clone_from(after);
-                Ok(Saved::Stored)
+                origin.stored = stored;
+                session.data = data;
+                Saved::Stored
             }
             Saved::Conflict(fields) => {
                 counter!("mainstay_session_conflicts_total").increment(1);
                 let keys = fields.iter().map(|field| fields::key_of(field));
-                Ok(Saved::Conflict(keys.collect()))
+                Saved::Conflict(keys.collect())
             }
-            Saved::Ended => Ok(Saved::Ended),
-        }
+            Saved::Ended => Saved::Ended,
+        };
+        Ok((saved, result))
     }
 
     async fn change<R>(
@@ -163,19 +180,11 @@ impl<T> Sessions<T> {
         mut change: impl FnMut(&mut T) -> R,
     ) -> Result<Option<R>> {
         for attempt in 1..=ATTEMPTS {
-            let mut data = self.join(&session.origin.stored)?;
-            let result = change(&mut data);
-            let after = self.split(&data)?;
-            match self
-                .store_state(session, &after, OnConflict::Refuse)
-                .await?
-            {
-                Saved::Stored => {
-                    session.data = data;
-                    return Ok(Some(result));
-                }
-                Saved::Ended => return Ok(None),
-                Saved::Conflict(_) => {
+            let attempted = self.attempt(session, &mut change, OnConflict::Refuse);
+            match attempted.await? {
+                (Saved::Stored, result) => return Ok(Some(result)),
+                (Saved::Ended, _) => return Ok(None),
+                (Saved::Conflict(_), _) => {
                     let pause = PAUSE_MAX.min(Duration::from_millis(attempt.into()));
                     tokio::time::sleep(random::up_to(pause)).await;
                     let stored = self.store().load(&session.origin.keys).await?;

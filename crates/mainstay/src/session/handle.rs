@@ -8,7 +8,7 @@ use metrics::counter;
 use tracing::{Instrument, Span, debug_span, field};
 
 use super::SessionId;
-use super::fields::{self, Layout};
+use super::fields::Layout;
 use super::id::{Tagger, UserTag, is_hash};
 use super::record::{Origin, Session};
 use super::token::KeyRing;
@@ -19,8 +19,11 @@ use crate::error::{Error, Result};
 use crate::key::{Key, Keyspace};
 use crate::ttl::Ttl;
 
-/// Most lines of one listing.
+/// Most lines of a listing that is not told how many.
 const LISTED_MAX: usize = 1_000;
+
+/// Most lines of any.
+const LISTED_AT_ALL: usize = 1_000_000;
 
 /// The sessions of an application; each carries a `T`.
 ///
@@ -204,13 +207,16 @@ impl<T> Sessions<T> {
         self.list_up_to(user, LISTED_MAX).await
     }
 
-    /// As [`list`](Self::list), with another limit.
+    /// As [`list`](Self::list), with another limit; a million at most.
     ///
     /// # Errors
     /// As [`list`](Self::list).
     pub async fn list_up_to(&self, user: &str, limit: usize) -> Result<Vec<ListedSession>> {
         let keys = self.user_keys(&self.tag(user)?);
-        self.0.store.list(&keys, limit).await
+        match limit.min(LISTED_AT_ALL) {
+            0 => Ok(Vec::new()),
+            limit => self.0.store.list(&keys, limit).await,
+        }
     }
 
     /// Ends the session that a listing names by its hash; true if it was valid.
@@ -260,9 +266,7 @@ impl<T> Sessions<T> {
     }
 
     pub(super) fn split(&self, data: &T) -> Result<Fields> {
-        let fields = self.0.layout.split(data)?;
-        fields::check_size(&fields, self.0.terms.max_data_bytes)?;
-        Ok(fields)
+        self.0.layout.split(data)
     }
 
     pub(super) fn join(&self, fields: &Fields) -> Result<T> {

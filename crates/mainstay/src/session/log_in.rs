@@ -9,8 +9,8 @@ use tracing::{Instrument, debug_span};
 use super::handle::{Lifetimes, Sessions};
 use super::id::UserTag;
 use super::record::LoggedIn;
-use super::{Issued, SessionId};
-use crate::backend::{Admission, Device, NewSession};
+use super::{Issued, SessionId, fields};
+use crate::backend::{Admission, Device, Fields, NewSession};
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
 
@@ -134,6 +134,7 @@ impl<'a, T> LogIn<'a, T> {
             None => UserTag::random(),
         };
         let data = sessions.split(self.data)?;
+        fields::check_size(&Fields::new(), &data, terms.max_data_bytes)?;
         // One of the same user ends in the same step, and makes room.
         let replaced_here = self.replaced.filter(|it| it.tag() == tag);
         let id = SessionId::random(&tag);
@@ -158,8 +159,12 @@ impl<'a, T> LogIn<'a, T> {
                 return Ok(LoggedIn::Full);
             }
         }
-        if let Some(replaced) = self.replaced {
-            sessions.revoke(replaced).await?;
+        if let Some(replaced) = self.replaced
+            && let Err(error) = sessions.revoke(replaced).await
+        {
+            // Nobody gets the new id. If that cannot be ended either, it ends by its idle time.
+            let _orphan = sessions.revoke(&id).await;
+            return Err(error);
         }
         Ok(LoggedIn::Issued(Issued {
             id,

@@ -56,7 +56,7 @@ impl<T> Sessions<T> {
             .place(id, &successor, Handover::Derived(&derivation))
             .await?
         {
-            Rotated::Done(times) => Ok(issued(successor, times)),
+            Rotated::Done(times) => Ok(moved(successor, times)),
             Rotated::Ended => Ok(Renewed::Ended),
             // Another came first: the id that everybody gets is found by the old one.
             Rotated::Before(_) => {
@@ -78,7 +78,7 @@ impl<T> Sessions<T> {
         for _ in 0..=SUCCESSORS_MAX {
             let successor = SessionId::random(&id.tag());
             match self.place(&id, &successor, Handover::Authenticated).await? {
-                Rotated::Done(times) => return Ok(issued(successor, times)),
+                Rotated::Done(times) => return Ok(moved(successor, times)),
                 Rotated::Ended => return Ok(Renewed::Ended),
                 Rotated::Before(Some(derivation)) => id = id.successor(&derivation),
                 Rotated::Before(None) => break,
@@ -103,8 +103,12 @@ impl<T> Sessions<T> {
     }
 }
 
-fn issued(id: SessionId, times: SessionTimes) -> Renewed {
+fn moved(id: SessionId, times: SessionTimes) -> Renewed {
     counter!("mainstay_sessions_rotated_total").increment(1);
+    issued(id, times)
+}
+
+fn issued(id: SessionId, times: SessionTimes) -> Renewed {
     Renewed::Issued(Issued {
         id,
         expires_in: times.expires_in,

@@ -69,8 +69,9 @@ impl TowerSessionStore {
     fn lasts(&self, record: &Record) -> Option<Ttl> {
         let ends = record.expiry_date.unix_timestamp_nanos();
         let now = i128::try_from(self.clock.unix().as_nanos()).ok()?;
-        let left = u64::try_from(ends - now).unwrap_or_else(|_| u64::MAX * u64::from(ends > now));
-        Ttl::new(Duration::from_nanos(left).min(Ttl::MAX)).ok()
+        let most = i128::try_from(Ttl::MAX.as_nanos()).ok()?;
+        let left = u64::try_from((ends - now).min(most)).ok()?;
+        Ttl::new(Duration::from_nanos(left)).ok()
     }
 }
 
@@ -135,7 +136,7 @@ impl TowerStore for TowerSessionStore {
         let stored = self.store.load(&keys).await.map_err(backend)?;
         let stored = stored.ok_or_else(ended)?;
         let save = Save {
-            changes: &fields::changes(&stored.data, &split(record)?),
+            changes: &fields::changes(&stored.data, &split(record)?, &stored.data),
             on_conflict: OnConflict::Overwrite,
             lasts: Some(lasts),
         };

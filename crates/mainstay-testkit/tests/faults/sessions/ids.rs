@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mainstay::session::SessionId;
-use mainstay_testkit::fixture::{FaultProxy, Flavor, Mode, Server};
+use mainstay::session::{Renewed, SessionId};
+use mainstay_testkit::fixture::{FaultProxy, Flavor, Mode, Server, eventually};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -126,6 +126,11 @@ async fn s6_a_node_that_is_killed_while_it_rotates_leaves_the_old_id_or_the_new(
     let server = Server::start(flavor).await;
     let stay = connect(&server.url()).await;
     let sessions = stay.sessions::<Value>().secret("faults").build().unwrap();
+    // So that the server knows the script.
+    let known = sessions.create("ada", &Value::Null).await.unwrap();
+    let rotated = sessions.rotate(&known.id).await.unwrap();
+    assert!(matches!(rotated, Renewed::Issued(_)));
+    sessions.revoke(&known.id).await.unwrap();
     let mut ends = [0; 2];
     for round in 0_u32..extent(6, 60) {
         let mut proxy = FaultProxy::start(server.addr()).await;
@@ -140,12 +145,18 @@ async fn s6_a_node_that_is_killed_while_it_rotates_leaves_the_old_id_or_the_new(
             _ => {}
         }
         worker.begin(&format!("rotate {}", old.id.expose())).await;
-        let pause = if round % 3 == 2 {
-            u64::from(round) * 37 % 3_000
-        } else {
-            50_000
-        };
-        sleep(Duration::from_micros(pause)).await;
+        match round % 3 {
+            0 => sleep(Duration::from_millis(20)).await,
+            1 => {
+                eventually("it is rotated", super::BOUND, async || {
+                    let session = sessions.load(&old.id).await.unwrap();
+                    let is_moved = session.is_some_and(|it| it.renewed.is_some());
+                    is_moved.then_some(()).ok_or_else(|| "not yet".to_owned())
+                })
+                .await;
+            }
+            _ => sleep(Duration::from_micros(u64::from(round) * 37 % 3_000)).await,
+        }
         worker.kill().await;
         drop(proxy);
 

@@ -6,6 +6,7 @@ mod ids;
 mod outage;
 mod plain;
 mod race;
+mod replies;
 mod revocation;
 mod site;
 mod times;

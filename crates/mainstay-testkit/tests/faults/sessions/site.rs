@@ -56,6 +56,8 @@ impl Site {
             .route("/visit/{key}", post(visit))
             .route("/slow/{key}", post(slow))
             .route("/slow-rotation", post(slow_rotation))
+            .route("/slow-log-in/{user}", post(slow_log_in))
+            .route("/slow-authentication", post(slow_authentication))
             .route("/rotate", post(rotate))
             .route("/broken-rotation", post(broken_rotation))
             .route("/authenticate", post(authenticate))
@@ -134,6 +136,28 @@ async fn slow_rotation(
     mut session: RequireSession<Data>,
 ) -> Result<(), SessionRejection> {
     session.rotate().await?;
+    gate.reached.notify_one();
+    gate.open.notified().await;
+    Ok(())
+}
+
+/// Is logged in, and answers when the gate opens.
+async fn slow_log_in(
+    State(gate): State<Arc<Gate>>,
+    mut session: CurrentSession<Data>,
+    Path(user): Path<String>,
+) -> Result<(), SessionRejection> {
+    session.log_in(&user, &Data::new()).await?;
+    gate.reached.notify_one();
+    gate.open.notified().await;
+    Ok(())
+}
+
+async fn slow_authentication(
+    State(gate): State<Arc<Gate>>,
+    mut session: RequireSession<Data>,
+) -> Result<(), SessionRejection> {
+    session.authenticate_again().await?;
     gate.reached.notify_one();
     gate.open.notified().await;
     Ok(())

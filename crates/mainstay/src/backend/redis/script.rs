@@ -131,6 +131,7 @@ scripts! {
     LOCK_RELEASE = "lock_release",
     PLAIN_SESSION_LIST = "plain_session_list",
     SESSION_CREATE = "session_create",
+    SESSION_FORGET = "session_forget",
     SESSION_INDEX = "session_index",
     SESSION_LINES = "session_lines",
     SESSION_REVOKE = "session_revoke",

@@ -116,7 +116,11 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
     /// [`Required`](SessionRejection::Required) when nobody is logged in; [`Failed`](SessionRejection::Failed).
     pub async fn log_out_everywhere(&mut self) -> Result<u64, SessionRejection> {
         let user = self.user().ok_or(SessionRejection::Required)?;
-        let ended = self.visit.terms().sessions.revoke_all(user).await?;
+        let sessions = &self.visit.terms().sessions;
+        let ended = sessions.revoke_all(user).await?;
+        // One that was made under another secret is of another tag.
+        let id = &self.logged_in()?.id;
+        sessions.revoke(id).await?;
         self.forget().await;
         Ok(ended)
     }
@@ -164,7 +168,7 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
         let asked = present.asked.clone();
         match self.visit.terms().sessions.rotate(&asked).await? {
             Renewed::Issued(_) => {
-                self.visit.renewed(asked.clone());
+                self.visit.tell_renewed(asked.clone());
                 self.load(asked).await
             }
             Renewed::Elsewhere => Err(SessionRejection::Elsewhere),
@@ -231,9 +235,9 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
     }
 
     async fn go_on_as(&mut self, issued: Issued) -> Result<(), SessionRejection> {
-        let id = issued.id.clone();
-        self.visit.issued(issued);
-        self.load(id).await
+        self.load(issued.id.clone()).await?;
+        self.visit.tell_issued(issued.id);
+        Ok(())
     }
 
     async fn load(&mut self, id: SessionId) -> Result<(), SessionRejection> {
@@ -247,8 +251,8 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
     async fn forget(&mut self) {
         self.present = None;
         self.visit.know(None).await;
-        self.visit.removed();
-        self.visit.clears_data();
+        self.visit.tell_removed();
+        self.visit.tell_to_clear_data();
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::layer::Terms;
 use crate::backend::unpoisoned::lock;
 use crate::error::Result;
-use crate::session::{Device, Issued, Session, SessionId};
+use crate::session::{Device, Session, SessionId};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -66,8 +66,8 @@ struct Reply {
 }
 
 enum Change {
-    /// A log-in.
-    Set(Issued),
+    /// The id of a log-in.
+    Set(SessionId),
     /// The session that was asked for by this id has another, or has ended since.
     Renewed(SessionId),
     Remove,
@@ -115,23 +115,23 @@ impl<T> Visit<T> {
     }
 
     /// The response tells of one visitor.
-    fn is_private(&self) {
+    fn keep_private(&self) {
         lock(&self.reply).is_private = true;
     }
 
-    pub(super) fn clears_data(&self) {
+    pub(super) fn tell_to_clear_data(&self) {
         lock(&self.reply).clears_data = true;
     }
 
     /// The client's id is this from now on; a bearer's client is told by the handler.
-    pub(super) fn issued(&self, issued: Issued) {
+    pub(super) fn tell_issued(&self, id: SessionId) {
         if self.via == Via::Cookie {
-            lock(&self.reply).cookie = Some(Change::Set(issued));
+            lock(&self.reply).cookie = Some(Change::Set(id));
         }
     }
 
     /// The session that was asked for by this id has another.
-    pub(super) fn renewed(&self, id: SessionId) {
+    pub(super) fn tell_renewed(&self, id: SessionId) {
         let mut reply = lock(&self.reply);
         // A log-in by this request is the later word.
         let is_free = !matches!(reply.cookie, Some(Change::Set(_) | Change::Remove));
@@ -140,7 +140,7 @@ impl<T> Visit<T> {
         }
     }
 
-    pub(super) fn removed(&self) {
+    pub(super) fn tell_removed(&self) {
         if self.via == Via::Cookie {
             lock(&self.reply).cookie = Some(Change::Remove);
         }
@@ -150,7 +150,7 @@ impl<T> Visit<T> {
 impl<T: Clone> Visit<T> {
     /// The session, which is loaded once a request.
     pub(super) async fn present(&self) -> Result<Option<Present<T>>> {
-        self.is_private();
+        self.keep_private();
         let mut known = self.known.lock().await;
         let id = match &*known {
             Known::Asked(present) => return Ok(present.as_deref().cloned()),
@@ -162,7 +162,7 @@ impl<T: Clone> Visit<T> {
                 let loaded = self.terms.sessions.load(&id).await?;
                 loaded.map(|session| {
                     if session.renewed.is_some() {
-                        self.renewed(id.clone());
+                        self.tell_renewed(id.clone());
                     }
                     Present::new(id, session)
                 })
@@ -192,15 +192,18 @@ impl<T> Visit<T> {
         let Terms {
             sessions, cookie, ..
         } = &*self.terms;
+        // A session may have ended while the request was served, and its client may have logged in anew:
+        // an id that is good for nothing must not take the place of the new one.
         let cookie = match reply.cookie {
             None => return Ok(()),
             Some(Change::Remove) => cookie.remove()?,
-            Some(Change::Set(issued)) => {
-                cookie.set(&sessions.token(&issued.id), issued.absolute_in)?
+            Some(Change::Set(id)) => {
+                let Ok(Some(session)) = sessions.load(&id).await else {
+                    return Ok(());
+                };
+                cookie.set(&sessions.token(&id), session.absolute_in)?
             }
-            // It may have ended while the request was served, and its client may have logged in anew:
-            // an id that is good for nothing must not take the place of the new one. The session is
-            // asked for by the old id, since the grace begins with the first use of the new.
+            // By the old id, since the grace begins with the first use of the new.
             Some(Change::Renewed(id)) => {
                 let Ok(Some(session)) = sessions.load(&id).await else {
                     return Ok(());

@@ -112,13 +112,16 @@ impl SessionStore for MemorySessions {
         if let Some(moved) = state.moved(now, keys) {
             return Ok(Rotated::Before(moved.derivation.clone()));
         }
+        // That it is asked for by this id is a use of it.
+        state.confirm(now, keys);
         let Some(record) = state.record(now, keys) else {
             return Ok(Rotated::Ended);
         };
         let authenticated = record.authenticated;
         let grace = rotation.grace.as_duration();
         let (derivation, until) = match rotation.handover {
-            Handover::Derived(derivation) => (Some(derivation.to_owned()), record.ends()),
+            // Until the new one is used: as long as the session may last.
+            Handover::Derived(derivation) => (Some(derivation.to_owned()), record.deadline),
             Handover::Authenticated => {
                 record.authenticated = now;
                 record.touched = now;

@@ -6,7 +6,7 @@ use super::record::{Moved, Place, Record};
 use crate::backend::memory::epoch::next_number;
 use crate::backend::memory::expiring::ExpiringMap;
 use crate::backend::memory::listing::Listing;
-use crate::backend::{Admission, NewSession, SUCCESSORS_MAX, SessionKeys, UserKeys, WhenFull};
+use crate::backend::{Admission, Cap, NewSession, SUCCESSORS_MAX, SessionKeys, UserKeys, WhenFull};
 use crate::clock::Moment;
 use crate::key::StoreKey;
 
@@ -99,7 +99,10 @@ impl State {
         let mut listing = listing.unwrap_or_default();
         listing.prune(now);
 
-        let made = make_room(&mut listing, session);
+        let replaced = session.replaces.as_ref();
+        let replaced = replaced.and_then(|id_hash| self.find(now, &keys.moved(id_hash.clone())));
+        let replaced = replaced.map(|found| found.keys.id_hash);
+        let made = make_room(&mut listing, session.cap, replaced);
         if let Some(ended) = &made {
             for id_hash in ended {
                 self.places.remove(now, &of_user.record(id_hash));
@@ -212,13 +215,17 @@ impl State {
 }
 
 /// Takes out of a listing what ends for one more; `None` when there is no room.
-fn make_room(listing: &mut Listing, session: &NewSession<'_>) -> Option<Vec<String>> {
-    let replaced = session.replaces.iter().filter(|it| listing.contains(it));
-    let mut ended: Vec<_> = replaced.cloned().collect();
-    let most = session.cap.map_or(usize::MAX, |cap| cap.sessions as usize);
-    let refuses = session
-        .cap
-        .is_some_and(|cap| cap.when_full == WhenFull::Refuse);
+fn make_room(
+    listing: &mut Listing,
+    cap: Option<Cap>,
+    replaced: Option<String>,
+) -> Option<Vec<String>> {
+    let mut ended: Vec<_> = replaced
+        .filter(|it| listing.contains(it))
+        .into_iter()
+        .collect();
+    let most = cap.map_or(usize::MAX, |cap| cap.sessions as usize);
+    let refuses = cap.is_some_and(|cap| cap.when_full == WhenFull::Refuse);
     if refuses && listing.len() - ended.len() >= most {
         return None;
     }

@@ -6,21 +6,42 @@
 -- RETURNS sessions that ended for it | -1 when there is no room
 local idle, deadline = tonumber(ARGV[3]), now + ARGV[4]
 local at = ends(now, idle, deadline)
-local is_listed, over, epoch = ARGV[7] ~= '1', 0, '0'
+local is_listed, over, epoch, is_first = ARGV[7] ~= '1', 0, '0', false
+local prefix = string.sub(KEYS[1], 1, -#ARGV[2] - 1)
+local replaced, gone = ARGV[8], {}
+-- An id that was rotated away stands for the one that it leads to.
+for _ = 1, 8 do
+  local to = replaced ~= '' and redis.call('HGET', prefix .. replaced, 'to')
+  if not to then
+    break
+  end
+  replaced = to
+end
 if is_listed then
-  local most = tonumber(ARGV[5])
-  -- Sent again it is there already.
-  if most > 0 and not redis.call('ZSCORE', KEYS[3], ARGV[2]) then
-    over = redis.call('ZCOUNT', KEYS[3], '(' .. ms(now), '+inf') - most + 1
-    local replaced = redis.call('ZSCORE', KEYS[3], ARGV[8])
-    if replaced and tonumber(replaced) > now then
+  epoch = redis.call('HGET', KEYS[2], 'epoch')
+  if not epoch then
+    -- Whatever is listed was valid under an epoch that is lost.
+    is_first = true
+    epoch = ms(time[1] * 1000000 + time[2])
+  elseif tonumber(ARGV[5]) > 0 then
+    over = redis.call('ZCOUNT', KEYS[3], '(' .. ms(now), '+inf') - ARGV[5] + 1
+    local score = redis.call('ZSCORE', KEYS[3], replaced)
+    if score and tonumber(score) > now then
       over = over - 1
     end
+    if over > 0 then
+      -- What the server has evicted takes no room.
+      for _, id_hash in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. ms(now), '+inf')) do
+        if id_hash ~= replaced and redis.call('EXISTS', prefix .. id_hash) == 0 then
+          gone[#gone + 1] = id_hash
+        end
+      end
+      over = over - #gone
+    end
+    if over > 0 and ARGV[6] ~= '1' then
+      return -1
+    end
   end
-  if over > 0 and ARGV[6] ~= '1' then
-    return -1
-  end
-  epoch = redis.call('HGET', KEYS[2], 'epoch') or ms(time[1] * 1000000 + time[2])
 end
 -- First what a full server refuses: it refuses nothing of a script that has written.
 redis.call('HSET', KEYS[1], 'v', 1, 'epoch', epoch, 'created', ms(now), 'auth', ms(now),
@@ -30,13 +51,18 @@ if not is_listed then
   return 0
 end
 redis.call('HSET', KEYS[1], 'user', ARGV[1])
-redis.call('HSET', KEYS[2], 'epoch', epoch)
+if is_first then
+  redis.call('UNLINK', KEYS[3])
+  redis.call('HSET', KEYS[2], 'epoch', epoch)
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ms(now))
-local prefix = string.sub(KEYS[1], 1, -#ARGV[2] - 1)
+for _, id_hash in ipairs(gone) do
+  redis.call('ZREM', KEYS[3], id_hash)
+end
 local ended = 0
-if ARGV[8] ~= '' then
-  ended = redis.call('DEL', prefix .. ARGV[8])
-  redis.call('ZREM', KEYS[3], ARGV[8])
+if replaced ~= '' then
+  ended = redis.call('DEL', prefix .. replaced)
+  redis.call('ZREM', KEYS[3], replaced)
 end
 if over > 0 then
   local oldest = redis.call('ZPOPMIN', KEYS[3], over)

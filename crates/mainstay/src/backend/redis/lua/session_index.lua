@@ -6,4 +6,8 @@ local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local epoch = redis.call('HGET', KEYS[2], 'epoch')
+if not epoch then
+  -- Whatever is listed was valid under an epoch that is lost.
+  redis.call('UNLINK', KEYS[1])
+end
 return {now, epoch, redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)}

@@ -7,8 +7,9 @@ if not epoch then
 end
 local time = redis.call('TIME')
 local next_epoch = math.max(epoch + 1, time[1] * 1000000 + time[2])
-redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', next_epoch))
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local listed = redis.call('ZCOUNT', KEYS[2], string.format('(%.0f', now), '+inf')
+-- First what a full server does not refuse: it refuses nothing of a script that has written.
 redis.call('UNLINK', KEYS[2])
+redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', next_epoch))
 return listed

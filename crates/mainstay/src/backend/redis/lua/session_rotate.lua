@@ -12,12 +12,19 @@ if held.to and held.to ~= ARGV[2] then
   return redis.call('HGET', KEYS[1], 'by') or ''
 end
 if held.to then
-  -- The same call, sent again.
+  -- The same call, sent again; or it has moved on since.
   held = session(KEYS[4], KEYS[2])
   if not held or held.to then
-    return nil
+    return redis.call('HGET', KEYS[1], 'by') or ''
   end
   return {ms(ends(held.touched, held.idle, held.deadline) - now), ms(held.deadline - now)}
+end
+-- That it is asked for by this id is a use of it.
+local from = redis.call('HGET', KEYS[1], 'from')
+if from then
+  local before = string.sub(KEYS[1], 1, -#ARGV[1] - 1) .. from
+  redis.call('PEXPIRE', before, redis.call('HGET', before, 'grace') or ARGV[3], 'LT')
+  redis.call('HDEL', KEYS[1], 'from')
 end
 redis.call('RENAME', KEYS[1], KEYS[4])
 redis.call('HSET', KEYS[1], 'v', 1, 'to', ARGV[2], 'auth', held.auth, 'grace', ARGV[3])
@@ -29,11 +36,14 @@ if ARGV[4] == '' then
 else
   redis.call('HSET', KEYS[4], 'from', ARGV[1])
   redis.call('HSET', KEYS[1], 'by', ARGV[4])
-  redis.call('PEXPIREAT', KEYS[1], ms(ends(held.touched, held.idle, held.deadline)))
+  -- Until the new one is used: as long as the session may last.
+  redis.call('PEXPIREAT', KEYS[1], ms(held.deadline))
 end
 local at = ends(held.touched, held.idle, held.deadline)
 redis.call('PEXPIREAT', KEYS[4], ms(at))
-if redis.call('ZREM', KEYS[3], ARGV[1]) == 1 then
+-- A listing without members would be gone, and its time to live with it.
+if redis.call('ZSCORE', KEYS[3], ARGV[1]) then
   redis.call('ZADD', KEYS[3], ms(at), ARGV[2])
+  redis.call('ZREM', KEYS[3], ARGV[1])
 end
 return {ms(at - now), ms(held.deadline - now)}

@@ -1,7 +1,9 @@
 //! Lists a user's sessions, without their data.
 //!
 //! One script reads the listing, the user's epoch and the time at one instant. A record that is there
-//! after it was there at that instant, since none comes back, so what it says of itself held then.
+//! after it, and is of that epoch, was there at that instant, since none comes back. One that is of
+//! another epoch, or has moved to another id, shows that the user's sessions have changed since: then all
+//! is read anew. One that is gone is taken off the listing, by a script that sees for itself.
 
 use futures_util::{StreamExt, stream};
 use redis::Value;
@@ -25,43 +27,53 @@ const FIELDS: [&str; 10] = [
     "to", "user", "epoch", "created", "auth", "touched", "idle", "deadline", "agent", "network",
 ];
 
+/// How often a listing that changes while it is read is read anew.
+const ROUNDS: usize = 16;
+
+/// One reading of a listing.
+#[derive(Default)]
+struct Page {
+    sessions: Vec<ListedSession>,
+    /// Hashes of ids whose records are gone.
+    gone: Vec<String>,
+    has_changed: bool,
+}
+
 impl RedisSessions {
     pub(super) async fn listed(&self, keys: &UserKeys, limit: usize) -> Result<Vec<ListedSession>> {
-        loop {
-            let (sessions, gone) = self.read_listing(keys, limit).await?;
-            if gone.is_empty() {
-                return Ok(sessions);
+        let mut page = self.read_page(keys, limit).await?;
+        for _ in 1..ROUNDS {
+            self.forget(keys, &page.gone).await?;
+            // What is gone may have kept others out of a full page.
+            let is_full = page.sessions.len() + page.gone.len() == limit;
+            if !page.has_changed && (page.gone.is_empty() || !is_full) {
+                break;
             }
-            // An id never comes back, so what is gone now may leave the listing at any time.
-            let mut forget = redis::cmd("ZREM");
-            forget.arg(keys.index.as_str()).arg(&gone);
-            let index = keys.index.as_str();
-            self.commander
-                .run(index, &forget, Effect::Idempotent)
-                .await?;
-            // What it kept out of the page is read in the next round.
-            if sessions.len() + gone.len() < limit {
-                return Ok(sessions);
-            }
+            page = self.read_page(keys, limit).await?;
         }
+        Ok(page.sessions)
     }
 
-    /// The first `limit` entries of a listing: those that are valid, and the hashes of the others.
-    async fn read_listing(
-        &self,
-        keys: &UserKeys,
-        limit: usize,
-    ) -> Result<(Vec<ListedSession>, Vec<String>)> {
+    async fn forget(&self, keys: &UserKeys, gone: &[String]) -> Result<()> {
+        for gone in gone.chunks(BATCH) {
+            let records: Vec<_> = gone.iter().map(|id_hash| keys.record(id_hash)).collect();
+            let index = std::iter::once(&keys.index);
+            let all: Vec<_> = index.chain(&records).map(StoreKey::as_str).collect();
+            let hashes: Vec<_> = gone.iter().map(String::as_bytes).collect();
+            self.commander
+                .eval(&script::SESSION_FORGET, &all, &hashes, Effect::Idempotent)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn read_page(&self, keys: &UserKeys, limit: usize) -> Result<Page> {
         let limit = limit.to_string();
         let all = [keys.index.as_str(), keys.user.as_str()];
+        let limit = [limit.as_bytes()];
         let reply = self
             .commander
-            .eval(
-                &script::SESSION_INDEX,
-                &all,
-                &[limit.as_bytes()],
-                Effect::Idempotent,
-            )
+            .eval(&script::SESSION_INDEX, &all, &limit, Effect::Idempotent)
             .await?;
         let [now, epoch, hashes] = reply::fields(reply)?;
         let (now, epoch) = (reply::count(&now)?, reply::optional_bytes(epoch)?);
@@ -77,18 +89,18 @@ impl RedisSessions {
             places.extend(batch?);
         }
         drop(batches);
-        let (mut sessions, mut gone) = (Vec::new(), Vec::new());
+        let mut page = Page::default();
         for (id_hash, place) in hashes.into_iter().zip(places) {
             match place {
+                None => page.gone.push(id_hash),
                 Some(Place::Session(held)) if held.is_of(epoch.as_deref()) => {
                     let record = held.describe(now, held.touched, held.auth);
-                    sessions.push(ListedSession { id_hash, record });
+                    page.sessions.push(ListedSession { id_hash, record });
                 }
-                // What was rotated away meanwhile is listed under its new id.
-                Some(Place::Session(_) | Place::Moved(_)) | None => gone.push(id_hash),
+                Some(Place::Session(_) | Place::Moved(_)) => page.has_changed = true,
             }
         }
-        Ok((sessions, gone))
+        Ok(page)
     }
 
     async fn read_batch(&self, keys: &UserKeys, hashes: &[String]) -> Result<Vec<Option<Place>>> {

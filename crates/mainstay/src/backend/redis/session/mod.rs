@@ -132,7 +132,8 @@ impl SessionStore for RedisSessions {
                 &script::SESSION_CREATE,
                 &[record.as_str(), user.as_str(), index.as_str()],
                 &arguments,
-                Effect::Idempotent,
+                // Sent again it would bring back what was revoked meanwhile.
+                Effect::Once,
             )
             .await?;
         match reply {
@@ -148,10 +149,9 @@ impl SessionStore for RedisSessions {
     }
 
     async fn save(&self, keys: &SessionKeys, save: &Save<'_>) -> Result<Saved> {
-        let (is_checked, effect) = match save.on_conflict {
-            OnConflict::Overwrite => (&b"0"[..], Effect::Idempotent),
-            // Sent again it would find its own change.
-            OnConflict::Refuse => (&b"1"[..], Effect::Once),
+        let is_checked: &[u8] = match save.on_conflict {
+            OnConflict::Overwrite => b"0",
+            OnConflict::Refuse => b"1",
         };
         let lasts = save.lasts.map(millis).unwrap_or_default();
         let marked = |value: &Option<bytes::Bytes>| match value {
@@ -168,7 +168,8 @@ impl SessionStore for RedisSessions {
             arguments.extend([name.as_bytes(), before, after]);
         }
         let answer = self
-            .ask(&script::SESSION_SAVE, keys, &arguments, effect)
+            // Sent again it would find its own change, or undo another's that came between.
+            .ask(&script::SESSION_SAVE, keys, &arguments, Effect::Once)
             .await?;
         let Some(conflicts) = answer else {
             return Ok(Saved::Ended);
@@ -197,18 +198,21 @@ impl SessionStore for RedisSessions {
                 Effect::Idempotent,
             )
             .await?;
-        Ok(match Answer::of(reply)? {
-            Answer::Gone => Rotated::Ended,
-            Answer::Moved(derivation) if derivation.is_empty() => Rotated::Before(None),
-            Answer::Moved(derivation) => Rotated::Before(Some(derivation)),
-            Answer::Is(times) => {
-                let [expires_in, absolute_in] = reply::fields(Value::Array(times))?;
-                Rotated::Done(SessionTimes {
-                    expires_in: Duration::from_millis(reply::count(&expires_in)?),
-                    absolute_in: Duration::from_millis(reply::count(&absolute_in)?),
-                })
+        let times = match reply {
+            Value::Nil => return Ok(Rotated::Ended),
+            Value::Array(times) => times,
+            before => {
+                let derivation = reply::text(before)?;
+                return Ok(Rotated::Before(
+                    Some(derivation).filter(|it| !it.is_empty()),
+                ));
             }
-        })
+        };
+        let [expires_in, absolute_in] = reply::fields(Value::Array(times))?;
+        Ok(Rotated::Done(SessionTimes {
+            expires_in: Duration::from_millis(reply::count(&expires_in)?),
+            absolute_in: Duration::from_millis(reply::count(&absolute_in)?),
+        }))
     }
 
     async fn revoke(&self, keys: &SessionKeys) -> Result<bool> {

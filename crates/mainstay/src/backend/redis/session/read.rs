@@ -1,14 +1,15 @@
 //! Reads a session by plain commands, which are a fraction of a script's cost.
 //!
-//! The record, its time to live and the user's epoch are read one after the other, and the answer is
-//! still that of one instant: a record that was removed never comes back, an epoch never returns to
-//! an earlier value, and no record is written with an epoch that is already past. If both were seen,
-//! in whatever order, there was an instant between at which both held. The server's clock is not asked
-//! for: the key expires when the session ends, so what it still has to live tells the time.
+//! The time, the record and the user's epoch are read one after the other, and a session that they show
+//! was valid at one instant between: a record that was removed never comes back, an epoch never returns
+//! to an earlier value, and no record is written with an epoch that is already past. If both were seen,
+//! in whatever order, there was an instant at which both held. A record whose epoch is not the user's
+//! shows nothing: one may have been read before a log-out elsewhere that it has outlived and the other
+//! after it. Then a script looks at both at once, as it does when a use is to be written down.
 
 use redis::Value;
 
-use super::record::{Held, Place};
+use super::record::{Held, Moved, Place};
 use super::{Answer, RedisSessions};
 use crate::backend::redis::commander::Effect;
 use crate::backend::redis::{reply, script};
@@ -17,9 +18,17 @@ use crate::error::Result;
 
 /// What one id leads to.
 enum Seen {
-    Session { held: Held, now: Option<u64> },
-    Moved(super::record::Moved),
+    Session(Sight),
+    Moved(Moved),
     Nothing,
+}
+
+/// A record, at about the time that it was read.
+struct Sight {
+    held: Held,
+    now: u64,
+    /// Whether record and epoch agree.
+    is_valid: bool,
 }
 
 /// When a use was written down, and when the one before it.
@@ -27,6 +36,7 @@ enum Touched {
     At { now: u64, before: u64 },
     Moved,
     Gone,
+    Not,
 }
 
 impl RedisSessions {
@@ -35,9 +45,9 @@ impl RedisSessions {
         let mut keys = asked.clone();
         let (mut successors, mut auth) = (Some(Vec::new()), u64::MAX);
         for _ in 0..=SUCCESSORS_MAX {
-            let (mut held, now) = match self.see(&keys).await? {
+            let mut sight = match self.see(&keys).await? {
                 Seen::Nothing => return Ok(None),
-                Seen::Session { held, now } => (held, now),
+                Seen::Session(sight) => sight,
                 Seen::Moved(moved) => {
                     auth = auth.min(moved.auth);
                     successors = successors.zip(moved.by).map(|(mut known, by)| {
@@ -48,27 +58,24 @@ impl RedisSessions {
                     continue;
                 }
             };
-            let last_use = held.touched;
-            let from = held.from.as_deref().filter(|_| keys == *asked);
-            // Without a time to live only the script can tell the time.
-            let is_due = now.is_none_or(|now| held.is_worth_a_touch(now)) || from.is_some();
-            let touched = if is_due {
-                self.touch(&keys, from, now).await?
-            } else {
-                None
-            };
-            let (now, last_use) = match touched {
-                Some(Touched::Gone) => return Ok(None),
-                // It was rotated meanwhile: how, is read from where it was.
-                Some(Touched::Moved) => continue,
-                Some(Touched::At { now, before }) => {
-                    if held.is_worth_a_touch(now) {
-                        held.touched = now;
+            let mut last_use = sight.held.touched;
+            let from = sight.held.from.clone().filter(|_| keys == *asked);
+            let is_due = sight.held.is_worth_a_touch(sight.now) || from.is_some();
+            if is_due || !sight.is_valid {
+                match self.touch(&keys, from.as_deref(), &sight).await? {
+                    Touched::Gone => return Ok(None),
+                    // It was rotated meanwhile: how, is read from where it was.
+                    Touched::Moved => continue,
+                    Touched::At { now, before } => {
+                        (sight.now, last_use) = (now, before);
+                        if sight.held.is_worth_a_touch(now) {
+                            sight.held.touched = now;
+                        }
                     }
-                    (now, before)
+                    Touched::Not => {}
                 }
-                None => (now.unwrap_or(held.touched), last_use),
-            };
+            }
+            let Sight { held, now, .. } = sight;
             let auth = auth.min(held.auth);
             return Ok(Some(StoredSession {
                 record: held.describe(now, last_use, auth),
@@ -84,12 +91,12 @@ impl RedisSessions {
     async fn see(&self, keys: &SessionKeys) -> Result<Seen> {
         let record = keys.record();
         let (record, user) = (record.as_str(), keys.of_user.user.as_str());
+        let time: [&[u8]; 1] = [b"TIME"];
         let read: [&[u8]; 2] = [b"HGETALL", record.as_bytes()];
-        let left: [&[u8]; 2] = [b"PTTL", record.as_bytes()];
         let epoch: [&[u8]; 3] = [b"HGET", user.as_bytes(), b"epoch"];
-        let (read, left, epoch) = futures_util::try_join!(
+        let (time, read, epoch) = futures_util::try_join!(
+            self.commander.run(record, &time, Effect::Read),
             self.commander.run(record, &read, Effect::Read),
-            self.commander.run(record, &left, Effect::Read),
             self.commander.run(user, &epoch, Effect::Read),
         )?;
         let held = match Place::of(read)? {
@@ -97,41 +104,43 @@ impl RedisSessions {
             Some(Place::Moved(moved)) => return Ok(Seen::Moved(moved)),
             Some(Place::Session(held)) => held,
         };
-        let epoch = reply::optional_bytes(epoch)?;
-        let left = match left {
-            Value::Int(-1) => None,
-            Value::Int(-2) => return Ok(Seen::Nothing),
-            left => Some(reply::count(&left)?),
-        };
-        if !held.is_of(epoch.as_deref()) {
+        let [seconds, micros] = reply::fields(time)?;
+        let now = reply::count(&seconds)? * 1_000 + reply::count(&micros)? / 1_000;
+        // The key ends with the session; one that somebody has made to stay ends all the same.
+        if now >= held.ends() {
             return Ok(Seen::Nothing);
         }
-        let now = left.map(|left| held.ends().saturating_sub(left));
-        Ok(Seen::Session { held, now })
+        let epoch = reply::optional_bytes(epoch)?;
+        let is_valid = held.is_of(epoch.as_deref());
+        Ok(Seen::Session(Sight {
+            held,
+            now,
+            is_valid,
+        }))
     }
 
-    /// Writes down that a session is used. `None` where that fails, as at a full or read-only server:
-    /// the session is valid all the same.
+    /// Writes down that a session is used. Where that fails, as at a full or read-only server, a session
+    /// that was seen to be valid is so all the same.
     async fn touch(
         &self,
         keys: &SessionKeys,
         from: Option<&str>,
-        now: Option<u64>,
-    ) -> Result<Option<Touched>> {
+        sight: &Sight,
+    ) -> Result<Touched> {
         let from = from.map(|id_hash| keys.of_user.record(id_hash));
         let from = from.as_ref().map(crate::StoreKey::as_str);
         let touched = self
             .eval(&script::SESSION_TOUCH, keys, from, &[], Effect::Idempotent)
             .await;
         let reply = match touched {
-            Err(error) if now.is_some() => {
+            Err(error) if sight.is_valid => {
                 metrics::counter!("mainstay_session_touches_failed_total").increment(1);
-                tracing::warn!(%error, "a session's use is not written down");
-                return Ok(None);
+                tracing::debug!(%error, "a session's use is not written down");
+                return Ok(Touched::Not);
             }
             touched => touched?,
         };
-        Ok(Some(match Answer::of(reply)? {
+        Ok(match Answer::of(reply)? {
             Answer::Gone => Touched::Gone,
             Answer::Moved(_) => Touched::Moved,
             Answer::Is(times) => {
@@ -141,6 +150,6 @@ impl RedisSessions {
                     before: reply::count(&before)?,
                 }
             }
-        }))
+        })
     }
 }
