@@ -3,6 +3,7 @@
 mod changes;
 mod cookies;
 mod ids;
+mod logs;
 mod outage;
 mod plain;
 mod race;
