@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::backend::Device;
 
-/// Characters of a client's name that are kept.
-const AGENT_CHARS: usize = 256;
+/// Bytes of a client's name that are kept.
+const AGENT_BYTES: usize = 256;
 
 impl Device {
     /// Nothing is known of it.
@@ -23,11 +23,16 @@ impl Device {
         Self::default()
     }
 
-    /// What the client calls itself: its first 256 characters, without control characters.
+    /// What the client calls itself: its first 256 bytes, without control characters.
     #[must_use]
     pub fn with_user_agent(self, user_agent: &str) -> Self {
         let text = user_agent.chars().filter(|it| !it.is_control());
-        let text: String = text.take(AGENT_CHARS).collect();
+        let mut bytes = 0;
+        let text = text.take_while(|it| {
+            bytes += it.len_utf8();
+            bytes <= AGENT_BYTES
+        });
+        let text: String = text.collect();
         Self {
             user_agent: (!text.is_empty()).then_some(text),
             ..self
@@ -68,7 +73,8 @@ mod tests {
         assert_eq!(network("::ffff:192.0.2.7").as_deref(), Some("192.0.2.0/24"));
         let agent = |text: &str| Device::new().with_user_agent(text).user_agent;
         assert_eq!(agent("a\r\nb\u{1b}[1m").as_deref(), Some("ab[1m"));
-        assert_eq!(agent(&"é".repeat(300)), Some("é".repeat(256)));
+        assert_eq!(agent(&"é".repeat(300)), Some("é".repeat(128)));
+        assert_eq!(agent(&format!("a{}", "é".repeat(300))).unwrap().len(), 255);
         assert_eq!(agent("\0"), None);
     }
 }

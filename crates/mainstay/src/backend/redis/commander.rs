@@ -150,6 +150,16 @@ impl Commander {
         self.attempts(key, &Message::Plain(request), effect).await
     }
 
+    /// Sends several reads of the slot of `key` together; their replies as an array.
+    pub(crate) async fn read_together(
+        &self,
+        key: &str,
+        requests: &[&dyn Request],
+    ) -> Result<Value> {
+        let message = Message::Together(requests);
+        self.attempts(key, &message, Effect::Read).await
+    }
+
     /// Runs a script by its digest; by its source where the server does not know it yet.
     /// All keys share a slot.
     pub(crate) async fn eval(
@@ -301,6 +311,7 @@ impl Commander {
     ) -> Result<Value, Failure> {
         match message {
             Message::Plain(request) => self.send(key, *request, deadline).await,
+            Message::Together(requests) => self.send_together(key, requests, deadline).await,
             Message::Script(call) => match self.send(key, &call.by_digest(), deadline).await {
                 Err(failure) if is_unknown_script(&failure) => {
                     self.send(key, &call.by_source(), deadline).await
@@ -308,6 +319,29 @@ impl Commander {
                 outcome => outcome,
             },
         }
+    }
+
+    async fn send_together(
+        &self,
+        key: &str,
+        requests: &[&dyn Request],
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let cluster = match &self.route {
+            Route::Node { link, .. } => return link.call_together(requests, deadline).await,
+            Route::Cluster(cluster) => cluster,
+        };
+        if let Ok(link) = cluster.link_of(key.as_bytes())
+            && let Ok(replies) = link.call_together(requests, deadline).await
+        {
+            return Ok(replies);
+        }
+        // The slot has moved, or its node is gone: one by one they are led to where it is.
+        let mut replies = Vec::with_capacity(requests.len());
+        for request in requests {
+            replies.push(self.send(key, *request, deadline).await?);
+        }
+        Ok(Value::Array(replies))
     }
 
     async fn send(
@@ -329,6 +363,7 @@ impl Commander {
 /// What one call sends.
 enum Message<'a> {
     Plain(&'a dyn Request),
+    Together(&'a [&'a dyn Request]),
     Script(ScriptCall<'a>),
 }
 

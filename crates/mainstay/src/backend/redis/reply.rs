@@ -34,7 +34,7 @@ pub(crate) fn list(value: Value) -> Result<Vec<Value>> {
 }
 
 /// The fields of a hash and their values; nothing for a key that is not there.
-pub(crate) fn pairs(value: Value) -> Result<Vec<(String, Bytes)>> {
+pub(crate) fn pairs(value: Value) -> Result<Vec<(Bytes, Bytes)>> {
     let pairs = match value {
         Value::Map(pairs) => pairs,
         Value::Array(items) => {
@@ -49,7 +49,7 @@ pub(crate) fn pairs(value: Value) -> Result<Vec<(String, Bytes)>> {
     };
     let pairs = pairs.into_iter();
     pairs
-        .map(|(name, value)| Ok((text(name)?, bytes(value)?)))
+        .map(|(name, value)| Ok((bytes(name)?, bytes(value)?)))
         .collect()
 }
 

@@ -41,7 +41,7 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
 
     /// The session, if it is valid.
     pub fn session(&self) -> Option<&Session<T>> {
-        self.present.as_ref().map(|present| &present.session)
+        self.present.as_ref().map(|present| &*present.session)
     }
 
     /// Who is logged in.
@@ -88,7 +88,7 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
             Some(user) => sessions.log_in(user, data),
             None => sessions.begin(data),
         };
-        let mut log_in = log_in.device(self.visit.device().clone());
+        let mut log_in = log_in.device(self.visit.device());
         if let Some(before) = &self.present {
             log_in = log_in.in_place_of(&before.id);
         }
@@ -150,7 +150,8 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
     ) -> Result<R, SessionRejection> {
         let present = self.present.as_mut().ok_or(SessionRejection::Required)?;
         let sessions = &self.visit.terms().sessions;
-        let updated = sessions.update_loaded(&mut present.session, change).await?;
+        let session = Arc::make_mut(&mut present.session);
+        let updated = sessions.update_loaded(session, change).await?;
         let result = updated.ok_or(SessionRejection::Ended)?;
         self.visit.know(self.present.clone()).await;
         Ok(result)
@@ -258,7 +259,7 @@ impl<T: Clone + Send + Sync + 'static> CurrentSession<T> {
 
 impl<T> fmt::Debug for CurrentSession<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let session = self.present.as_ref().map(|present| &present.session);
+        let session = self.present.as_ref().map(|present| &*present.session);
         f.debug_struct("CurrentSession")
             .field("user", &session.and_then(|session| session.user.as_deref()))
             .finish_non_exhaustive()

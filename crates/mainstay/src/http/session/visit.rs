@@ -1,5 +1,6 @@
 //! What one request knows of its session, and what its response tells.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE};
@@ -17,7 +18,8 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// One request; all who ask for its session share it.
 pub(super) struct Visit<T> {
     terms: Arc<Terms<T>>,
-    device: Device,
+    agent: Option<HeaderValue>,
+    address: Option<IpAddr>,
     via: Via,
     known: AsyncMutex<Known<T>>,
     reply: Mutex<Reply>,
@@ -39,12 +41,22 @@ enum Known<T> {
 }
 
 /// A valid session, and the id that it has now.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Present<T> {
     pub(super) id: SessionId,
     /// As it was asked for.
     pub(super) asked: SessionId,
-    pub(super) session: Session<T>,
+    pub(super) session: Arc<Session<T>>,
+}
+
+impl<T> Clone for Present<T> {
+    fn clone(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            asked: self.asked.clone(),
+            session: Arc::clone(&self.session),
+        }
+    }
 }
 
 impl<T> Present<T> {
@@ -52,7 +64,7 @@ impl<T> Present<T> {
         Self {
             id: session.renewed.clone().unwrap_or_else(|| asked.clone()),
             asked,
-            session,
+            session: Arc::new(session),
         }
     }
 }
@@ -87,15 +99,11 @@ impl<T> Visit<T> {
         let token = bearer.or_else(|| terms.cookie.value(&request.headers));
         // What nobody here has issued is like nothing.
         let id = token.and_then(|token| terms.sessions.open_token(token).ok());
-        let agent = request.headers.get(USER_AGENT);
-        let agent = agent.map_or("".into(), |agent| String::from_utf8_lossy(agent.as_bytes()));
-        let mut device = Device::new().with_user_agent(&agent);
-        if let Some(address) = terms.address.client(request) {
-            device = device.with_address(address);
-        }
+        let address = terms.address.client(request);
         Self {
+            agent: request.headers.get(USER_AGENT).cloned(),
+            address,
             terms,
-            device,
             via,
             known: AsyncMutex::new(Known::Unasked(id)),
             reply: Mutex::default(),
@@ -106,8 +114,16 @@ impl<T> Visit<T> {
         &self.terms
     }
 
-    pub(super) fn device(&self) -> &Device {
-        &self.device
+    /// Where the request comes from.
+    pub(super) fn device(&self) -> Device {
+        let mut device = Device::new();
+        if let Some(agent) = &self.agent {
+            device = device.with_user_agent(&String::from_utf8_lossy(agent.as_bytes()));
+        }
+        if let Some(address) = self.address {
+            device = device.with_address(address);
+        }
+        device
     }
 
     pub(super) fn via(&self) -> Via {

@@ -278,6 +278,24 @@ impl Link {
         Ok((written, answer(Ok(Ok(count)))?))
     }
 
+    /// Sends reads together, with one wake-up for all of their replies, which come as an array. An error
+    /// among them is the outcome.
+    pub(crate) async fn call_together(
+        &self,
+        requests: &[&dyn Request],
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let (_, connection) = self.connection()?;
+        let sent = connection.call_several(requests.len(), |out| {
+            for request in requests {
+                request.write(out);
+            }
+        });
+        let answers = replies(timeout_at(deadline, sent).await)?;
+        let answers = answers.into_iter().map(|reply| answer(Ok(Ok(reply))));
+        answers.collect::<Result<_, _>>().map(Value::Array)
+    }
+
     /// Sends commands together and awaits their replies, errors among them.
     pub(crate) async fn call_all(
         &self,

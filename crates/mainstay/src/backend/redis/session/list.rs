@@ -23,8 +23,9 @@ const BATCH: usize = 64;
 const BATCHES_AT_ONCE: usize = 4;
 
 /// What a listing tells of a session.
-const FIELDS: [&str; 10] = [
-    "to", "user", "epoch", "created", "auth", "touched", "idle", "deadline", "agent", "network",
+const FIELDS: [&str; 13] = [
+    "to", "user", "epoch", "created", "auth", "touched", "idle", "deadline", "network", "agent",
+    "agent1", "agent2", "agent3",
 ];
 
 /// How often a listing that changes while it is read is read anew.

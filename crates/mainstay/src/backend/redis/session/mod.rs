@@ -112,16 +112,13 @@ impl SessionStore for RedisSessions {
             record::SEED.as_bytes(),
             session.seed.as_bytes(),
         ];
-        let device = &session.device;
-        for (name, value) in [
-            (record::AGENT, &device.user_agent),
-            (record::NETWORK, &device.network),
-        ] {
-            arguments.extend(
-                value
-                    .iter()
-                    .flat_map(|value| [name.as_bytes(), value.as_bytes()]),
-            );
+        let agent = session.device.user_agent.as_deref().unwrap_or_default();
+        let pieces = agent.as_bytes().chunks(record::AGENT_PIECE_BYTES);
+        for (name, piece) in record::AGENT.iter().zip(pieces) {
+            arguments.extend([name.as_bytes(), piece]);
+        }
+        if let Some(network) = &session.device.network {
+            arguments.extend([record::NETWORK.as_bytes(), network.as_bytes()]);
         }
         for (name, value) in &session.data {
             arguments.extend([name.as_bytes(), value]);

@@ -12,6 +12,7 @@ use redis::Value;
 use super::record::{Held, Moved, Place};
 use super::{Answer, RedisSessions};
 use crate::backend::redis::commander::Effect;
+use crate::backend::redis::link::Request;
 use crate::backend::redis::{reply, script};
 use crate::backend::{SUCCESSORS_MAX, SessionKeys, StoredSession};
 use crate::error::Result;
@@ -94,11 +95,9 @@ impl RedisSessions {
         let time: [&[u8]; 1] = [b"TIME"];
         let read: [&[u8]; 2] = [b"HGETALL", record.as_bytes()];
         let epoch: [&[u8]; 3] = [b"HGET", user.as_bytes(), b"epoch"];
-        let (time, read, epoch) = futures_util::try_join!(
-            self.commander.run(record, &time, Effect::Read),
-            self.commander.run(record, &read, Effect::Read),
-            self.commander.run(user, &epoch, Effect::Read),
-        )?;
+        let reads: [&dyn Request; 3] = [&time, &read, &epoch];
+        let replies = self.commander.read_together(record, &reads).await?;
+        let [time, read, epoch] = reply::fields(replies)?;
         let held = match Place::of(read)? {
             None => return Ok(Seen::Nothing),
             Some(Place::Moved(moved)) => return Ok(Seen::Moved(moved)),

@@ -10,7 +10,12 @@ use crate::backend::{Device, Fields, SessionRecord, TOUCHED_EVERY};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const SEED: &str = "seed";
-pub(super) const AGENT: &str = "agent";
+
+/// What the client calls itself, in pieces: a hash with a longer value takes twice the memory
+/// (`hash-max-listpack-value`).
+pub(super) const AGENT: [&str; 4] = ["agent", "agent1", "agent2", "agent3"];
+pub(super) const AGENT_PIECE_BYTES: usize = 64;
+
 pub(super) const NETWORK: &str = "network";
 
 /// What an id leads to.
@@ -32,7 +37,7 @@ pub(super) struct Moved {
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) user: Option<String>,
-    pub(super) epoch: String,
+    pub(super) epoch: Bytes,
     pub(super) created: u64,
     pub(super) auth: u64,
     pub(super) touched: u64,
@@ -53,27 +58,36 @@ impl Place {
             return Ok(None);
         }
         let (mut held, mut to, mut by) = (Held::default(), None, None);
+        let mut agent = [const { None }; AGENT.len()];
         for (name, value) in fields {
-            match name.as_str() {
-                "to" => to = Some(text(&value)?),
-                "by" => by = Some(text(&value)?),
-                "from" => held.from = Some(text(&value)?),
-                "user" => held.user = Some(text(&value)?),
-                "epoch" => held.epoch = text(&value)?,
-                "created" => held.created = number(&value)?,
-                "auth" => held.auth = number(&value)?,
-                "touched" => held.touched = number(&value)?,
-                "idle" => held.idle = number(&value)?,
-                "deadline" => held.deadline = number(&value)?,
-                SEED => held.seed = text(&value)?,
-                AGENT => held.device.user_agent = Some(text(&value)?),
-                NETWORK => held.device.network = Some(text(&value)?),
-                data if data == "data" || data.starts_with('.') => {
-                    held.data.insert(name, value);
+            match &name[..] {
+                b"to" => to = Some(text(value)?),
+                b"by" => by = Some(text(value)?),
+                b"from" => held.from = Some(text(value)?),
+                b"user" => held.user = Some(text(value)?),
+                b"epoch" => held.epoch = value,
+                b"created" => held.created = number(&value)?,
+                b"auth" => held.auth = number(&value)?,
+                b"touched" => held.touched = number(&value)?,
+                b"idle" => held.idle = number(&value)?,
+                b"deadline" => held.deadline = number(&value)?,
+                b"seed" => held.seed = text(value)?,
+                b"network" => held.device.network = Some(text(value)?),
+                data if data == b"data" || data.starts_with(b".") => {
+                    held.data.insert(text(name)?, value);
                 }
-                // A field of a later layout, or another program's own.
-                _ => {}
+                other => {
+                    let pieces = AGENT.iter().zip(&mut agent);
+                    for (_, piece) in pieces.filter(|(name, _)| name.as_bytes() == other) {
+                        *piece = Some(value.clone());
+                    }
+                    // Else a field of a later layout, or another program's own.
+                }
             }
+        }
+        let agent: Vec<_> = agent.iter().flatten().map(|piece| &piece[..]).collect();
+        if !agent.is_empty() {
+            held.device.user_agent = Some(text(agent.concat().into())?);
         }
         let auth = held.auth;
         Ok(Some(match to {
@@ -87,8 +101,8 @@ impl Held {
     /// Whether no log-out everywhere has ended it.
     pub(super) fn is_of(&self, epoch: Option<&[u8]>) -> bool {
         match &self.user {
-            Some(_) => epoch == Some(self.epoch.as_bytes()),
-            None => self.epoch == "0",
+            Some(_) => epoch == Some(&self.epoch[..]),
+            None => self.epoch == "0".as_bytes(),
         }
     }
 
@@ -120,8 +134,8 @@ impl Held {
     }
 }
 
-fn text(value: &Bytes) -> Result<String> {
-    String::from_utf8(value.to_vec()).map_err(|_| corrupt())
+fn text(value: Bytes) -> Result<String> {
+    String::from_utf8(value.into()).map_err(|_| corrupt())
 }
 
 fn number(value: &Bytes) -> Result<u64> {
