@@ -162,7 +162,7 @@ impl fmt::Display for Fact {
                 keys,
             } => write!(
                 f,
-                "{bytes:.0} bytes a session, {key_bytes:.0} of them in {keys:.2} keys"
+                "{bytes:.0} bytes a session, {key_bytes:.0} in {keys:.2} keys"
             ),
             Self::SeenAfter(delay) => {
                 write!(f, "seen after {:.2} ms", delay.as_secs_f64() * 1_000.0)

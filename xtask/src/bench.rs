@@ -4,7 +4,7 @@ use crate::install;
 use crate::process::{self, Outcome, cargo};
 
 /// Scenarios that start peers in other languages.
-const WITH_PEERS: [&str; 4] = ["limit", "lock", "peers", "stampede"];
+const WITH_PEERS: [&str; 5] = ["limit", "lock", "peers", "session", "stampede"];
 
 /// Builds and runs the benchmarks, side by side with peers.
 ///

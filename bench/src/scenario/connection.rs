@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::caching::CacheConfig;
 use redis::{AsyncConnectionConfig, Cmd, Value};
 
@@ -13,6 +13,16 @@ pub(crate) async fn bare(url: &str) -> Outcome<MultiplexedConnection> {
     Ok(redis::Client::open(url)?
         .get_multiplexed_async_connection()
         .await?)
+}
+
+/// A bare connection as mainstay has them, and what keeps it open.
+pub(crate) async fn raw_link(
+    url: &str,
+) -> Outcome<(
+    impl ConnectionLike + Clone + Send + Sync + use<>,
+    impl Send + use<>,
+)> {
+    Ok(mainstay::raw_link(url, drop).await?)
 }
 
 /// Answers from the library's own client-side cache where it can.

@@ -48,8 +48,7 @@ impl Client {
     /// Begins a session of its own for a user.
     pub(super) async fn log_in(&mut self, user: &str) -> Outcome<()> {
         let browser = &self.browser;
-        let request =
-            format!("POST /log-in/{user} HTTP/1.1\r\n{browser}content-length: 0\r\n\r\n");
+        let request = format!("POST /log-in/{user} HTTP/1.1\r\n{browser}content-length: 0\r\n\r\n");
         let end = exchange(&mut self.stream, &request, &mut self.answer).await?;
         let cookies = cookies(std::str::from_utf8(&self.answer[..end])?);
         if cookies.is_empty() {

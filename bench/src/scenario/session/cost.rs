@@ -19,7 +19,10 @@ impl Cost {
         let mut lines = info.text().lines();
         let commands = lines.find_map(|line| line.strip_prefix("total_commands_processed:"));
         Ok(Self {
-            commands: commands.ok_or("no commands in INFO stats")?.trim().parse()?,
+            commands: commands
+                .ok_or("no commands in INFO stats")?
+                .trim()
+                .parse()?,
             process_seconds: processor::of_process(process)?,
             server_seconds: processor::of_server(server).await?,
         })

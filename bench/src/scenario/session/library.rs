@@ -32,8 +32,7 @@ pub(super) async fn run(plan: &Plan) -> Outcome<Vec<Row>> {
     let bare = connection::bare(&server.url()).await?;
     let value = serde_json::to_vec(&Profile::of(&Profile::user(0)))?;
     connection::set(&bare, PLAIN, &value).await?;
-    // Kept as long as it is used.
-    let (wire, _running) = mainstay::raw_link(&server.url(), drop).await?;
+    let (wire, _running) = connection::raw_link(&server.url()).await?;
     let contestants = [
         Contestant::new("mainstay sessions.load", move |caller| {
             let (sessions, ids) = (sessions.clone(), Arc::clone(&ids));
@@ -61,7 +60,7 @@ fn get() -> Pipeline {
     commands
 }
 
-/// What a load asks for: the session's record, its time to live, and the user's epoch.
+/// What a load asks for: the server's time, the session's record, and the user's epoch.
 async fn same(connection: &MultiplexedConnection) -> Outcome<Pipeline> {
     let mut keys = redis::cmd("KEYS");
     keys.arg("session:*");
@@ -70,8 +69,8 @@ async fn same(connection: &MultiplexedConnection) -> Outcome<Pipeline> {
     let tag = record.split(':').nth(1).ok_or("a session of nobody")?;
     let user = format!("user:{tag}");
     let mut commands = redis::pipe();
+    commands.cmd("TIME");
     commands.cmd("HGETALL").arg(record);
-    commands.cmd("PTTL").arg(record);
     commands.cmd("HGET").arg(user).arg("epoch");
     Ok(commands)
 }

@@ -9,8 +9,9 @@ mod profile;
 mod requests;
 mod revoke;
 
-use serde_json::json;
 use std::time::Duration;
+
+use serde_json::json;
 
 pub(crate) use self::app::serve as serve_app;
 use self::client::Client;
@@ -29,7 +30,9 @@ pub(crate) async fn run(plan: &Plan, with_scripts: bool) -> Outcome<Vec<Row>> {
 
 /// Where a server listens.
 async fn port_of(process: &mut Process) -> Outcome<u16> {
-    let answer = process.ask(&json!({"do": "listen"}), Duration::ZERO).await?;
+    let answer = process
+        .ask(&json!({"do": "listen"}), Duration::ZERO)
+        .await?;
     let port = answer.get("port").and_then(serde_json::Value::as_u64);
     Ok(port.ok_or("a server told no port")?.try_into()?)
 }

@@ -61,6 +61,6 @@ mod tests {
             json,
             r#"{"user":"user-000007","tenant":"acme-manufacturing-europe","role":"administrator","theme":"dark"}"#
         );
-        assert_eq!(json.len(), 96);
+        assert_eq!(json.len(), 97);
     }
 }

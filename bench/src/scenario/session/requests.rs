@@ -1,6 +1,7 @@
 //! Requests of users who are logged in, to servers that read their sessions, each in a process of its own.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use mainstay_testkit::fixture::{Flavor, Server};
 use tokio::sync::Mutex;
@@ -45,13 +46,15 @@ async fn contestant(peer: &Peer, server: &Arc<Server>) -> Outcome<Contestant> {
         async move {
             let id = process.id()?;
             let before = Cost::so_far(&server, id).await?;
+            let start = Instant::now();
             let call = move |caller: usize| {
                 let clients = Arc::clone(&clients);
                 async move { clients[caller].lock().await.ask().await }
             };
             let measured = round::on_tasks(Arc::new(call), round).await?;
+            let elapsed = start.elapsed();
             let after = Cost::so_far(&server, id).await?;
-            let requests = measured.per_second * round.length.as_secs_f64();
+            let requests = measured.per_second * elapsed.as_secs_f64();
             Ok(measured.with_fact(after.each(&before, requests)))
         }
     }))

@@ -129,12 +129,18 @@ impl<T> Sessions<T> {
             let stored = self.0.store.load(&keys).await?;
             let outcome = if stored.is_some() { "valid" } else { "none" };
             Span::current().record("outcome", outcome);
-            stored.map(|stored| self.session(id, stored)).transpose()
+            let session = stored.map(|stored| self.session(id, keys, stored));
+            session.transpose()
         };
         loading.instrument(span).await
     }
 
-    fn session(&self, id: &SessionId, stored: StoredSession) -> Result<Session<T>> {
+    fn session(
+        &self,
+        id: &SessionId,
+        keys: SessionKeys,
+        stored: StoredSession,
+    ) -> Result<Session<T>> {
         let data = self.join(&stored.data)?;
         let renewed = stored
             .successors
@@ -144,7 +150,7 @@ impl<T> Sessions<T> {
             derivations.fold(id.clone(), |id, derivation| id.successor(derivation))
         });
         let origin = Origin {
-            keys: self.keys(&id.tag(), id.hash()),
+            keys,
             id_hash: stored.id_hash,
             stored: stored.data,
             seed: stored.seed,

@@ -1,45 +1,45 @@
-//! Servers that tell who is logged in, each with sessions of another library, or without any.
+//! Servers that tell who is logged in, each with the sessions of another library, or without any.
 
+mod axum_session;
 mod bare;
 mod mainstay;
-mod saved_in_memory;
-mod tower;
+mod tower_sessions;
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 
-use axum::Json;
-use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
+use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 
 use super::Profile;
-use super::profile::Claims;
 use crate::Outcome;
 use crate::scenario::connection;
 
-/// Listens as the named server, tells the port to who asks on the standard input, and ends with it.
+/// Serves as the named server, until the standard input ends.
 pub(crate) async fn serve(name: &str, url: &str) -> Outcome<()> {
-    let router = match name {
-        "mainstay" => mainstay::router(url).await?,
-        "tower-sessions" => tower::router(url, tower::Saves::Changes).await?,
-        "tower-sessions-saving" => tower::router(url, tower::Saves::Always).await?,
-        "axum-session" => saved_in_memory::router(url, None).await?,
-        "axum-session-unremembered" => {
-            saved_in_memory::router(url, Some(saved_in_memory::NEVER)).await?
-        }
-        "constant" => bare::constant(),
-        "redis-rs" => bare::router(connection::bare(url).await?),
+    match name {
+        "mainstay" => listen(mainstay::router(url).await?).await,
+        "tower-sessions" => listen(tower_sessions::router(url).await?).await,
+        "tower-sessions-saving" => listen(tower_sessions::saving(url).await?).await,
+        "axum-session" => listen(axum_session::router(url).await?).await,
+        "axum-session-unremembered" => listen(axum_session::unremembered(url).await?).await,
+        "constant" => listen(bare::constant()).await,
+        "redis-rs" => listen(bare::router(connection::bare(url).await?)).await,
         "raw-link" => {
-            let (wire, running) = ::mainstay::raw_link(url, drop).await?;
-            // It is kept until the process ends.
-            std::mem::forget(running);
-            bare::router(wire)
+            let (wire, _running) = connection::raw_link(url).await?;
+            listen(bare::router(wire)).await
         }
-        other => return Err(format!("no server is called {other}").into()),
-    };
+        other => Err(format!("no server is called {other}").into()),
+    }
+}
+
+/// Tells the port to who asks on the standard input.
+async fn listen(router: Router) -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -51,4 +51,19 @@ pub(crate) async fn serve(name: &str, url: &str) -> Outcome<()> {
     }
     server.abort();
     Ok(())
+}
+
+/// What a handler answers, or why it does not.
+type Answered = Result<Response, (StatusCode, String)>;
+
+fn told(profile: &impl Serialize) -> Response {
+    Json(profile).into_response()
+}
+
+fn refused() -> (StatusCode, String) {
+    (StatusCode::UNAUTHORIZED, "nobody is logged in".to_owned())
+}
+
+fn failed(error: impl Display) -> (StatusCode, String) {
+    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }

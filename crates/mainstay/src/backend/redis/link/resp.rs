@@ -174,6 +174,12 @@ fn value(frame: &mut &[u8]) -> Result<Value, RedisError> {
             frame.advance(after);
             Value::Array(values(frame, length)?)
         }
+        b'%' => {
+            let pairs = length(line)?;
+            frame.advance(after);
+            let pair = |_| Ok((value(frame)?, value(frame)?));
+            Value::Map((0..pairs).map(pair).collect::<Result<_, RedisError>>()?)
+        }
         b'>' => {
             let length = length(line)?;
             frame.advance(after);
