@@ -83,19 +83,15 @@ async fn no_id_is_logged(stay: &Mainstay, server: Option<Server>) {
 
     let site = Site::start(sessions(stay)).await;
     let mut browser = Browser::new(&site);
-    let mut cookies = Vec::new();
-    for path in [
+    let paths = [
         "/begin",
         "/log-in/ada",
         "/visit/key",
         "/rotate",
         "/authenticate",
         "/log-in/ada",
-    ] {
-        let page = browser.post(path).await;
-        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
-        cookies.extend(browser.cookie.clone());
-    }
+    ];
+    let mut cookies = browser.walk(&paths).await;
     let forged = browser.cookie.clone().unwrap().replace('A', "B");
     let page = browser
         .with_field("/me", format!("__Host-id={forged}x").as_bytes())

@@ -204,20 +204,16 @@ async fn s10_no_id_is_seen_on_the_server(flavor: Flavor) {
     let mut monitor = server.connect().await.unwrap();
     assert_eq!(monitor.command(&["MONITOR"]).await.unwrap().text(), "OK");
 
-    let mut cookies = Vec::new();
     let mut browser = Browser::new(&site);
-    for path in [
+    let paths = [
         "/begin",
         "/log-in/ada",
         "/visit/key",
         "/rotate",
         "/authenticate",
         "/visit/other",
-    ] {
-        let page = browser.post(path).await;
-        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
-        cookies.push(browser.cookie.clone().unwrap());
-    }
+    ];
+    let mut cookies = browser.walk(&paths).await;
     let second = Browser::log_in(&site, "ada").await;
     cookies.push(second.cookie.clone().unwrap());
     second.clone().post("/log-out").await;

@@ -251,6 +251,17 @@ impl Browser {
         page
     }
 
+    /// Posts to one page after another; the cookies that it had then.
+    pub(super) async fn walk(&mut self, paths: &[&str]) -> Vec<String> {
+        let mut cookies = Vec::new();
+        for path in paths {
+            let page = self.post(path).await;
+            assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+            cookies.extend(self.cookie.clone());
+        }
+        cookies
+    }
+
     /// Sends the cookie, and keeps it whatever the response says.
     pub(super) async fn peek(&self, method: Method, path: &str) -> Page {
         let mut request = self.client.request(method, format!("{}{path}", self.url));

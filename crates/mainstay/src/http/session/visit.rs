@@ -37,7 +37,7 @@ pub(super) enum Via {
 enum Known<T> {
     /// Nobody has asked; the id that the request shows.
     Unasked(Option<SessionId>),
-    Asked(Option<Box<Present<T>>>),
+    Asked(Option<Present<T>>),
 }
 
 /// A valid session, and the id that it has now.
@@ -161,15 +161,13 @@ impl<T> Visit<T> {
             lock(&self.reply).cookie = Some(Change::Remove);
         }
     }
-}
 
-impl<T: Clone> Visit<T> {
     /// The session, which is loaded once a request.
     pub(super) async fn present(&self) -> Result<Option<Present<T>>> {
         self.keep_private();
         let mut known = self.known.lock().await;
         let id = match &*known {
-            Known::Asked(present) => return Ok(present.as_deref().cloned()),
+            Known::Asked(present) => return Ok(present.clone()),
             Known::Unasked(id) => id.clone(),
         };
         let present = match id {
@@ -184,17 +182,15 @@ impl<T: Clone> Visit<T> {
                 })
             }
         };
-        *known = Known::Asked(present.clone().map(Box::new));
+        *known = Known::Asked(present.clone());
         Ok(present)
     }
 
     /// What those who ask later are told.
     pub(super) async fn know(&self, present: Option<Present<T>>) {
-        *self.known.lock().await = Known::Asked(present.map(Box::new));
+        *self.known.lock().await = Known::Asked(present);
     }
-}
 
-impl<T> Visit<T> {
     /// Adds to the response's header what there is to tell.
     pub(super) async fn tell(&self, headers: &mut HeaderMap) -> Result<()> {
         let reply = std::mem::take(&mut *lock(&self.reply));
@@ -213,13 +209,15 @@ impl<T> Visit<T> {
         let cookie = match reply.cookie {
             None => return Ok(()),
             Some(Change::Remove) => cookie.remove()?,
+            // Nobody may be told of a log-in, and be given no cookie, as long as it may have worked.
             Some(Change::Set(id)) => {
-                let Ok(Some(session)) = sessions.load(&id).await else {
+                let Some(session) = sessions.load(&id).await? else {
                     return Ok(());
                 };
                 cookie.set(&sessions.token(&id), session.absolute_in)?
             }
-            // By the old id, since the grace begins with the first use of the new.
+            // By the old id, since the grace begins with the first use of the new. It leads on, and the
+            // next response tells again: a store that does not answer now takes nothing from anybody.
             Some(Change::Renewed(id)) => {
                 let Ok(Some(session)) = sessions.load(&id).await else {
                     return Ok(());
