@@ -2,22 +2,19 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::bearer::{bearer, not_valid};
+use super::bearer::{Bearer, not_valid};
 use super::device;
 use crate::app::App;
-use crate::extract::{MergePatch, NotAnObject, Query};
+use crate::extract::{MergePatch, NotAnObject};
 use crate::problem::{Problem, millis};
 
 pub(super) async fn read(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
+    Bearer(id): Bearer,
 ) -> Result<Json<Value>, Problem> {
-    Query::of(&uri, &[])?;
-    let id = bearer(&app, &headers)?;
     let session = app.sessions.load(&id).await?.ok_or_else(not_valid)?;
     let renewed = session.renewed.as_ref();
     Ok(Json(json!({
@@ -37,12 +34,9 @@ pub(super) async fn read(
 /// `PATCH`: changes the data key by key, so that what others change meanwhile stays.
 pub(super) async fn change(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
+    Bearer(id): Bearer,
     patch: Result<MergePatch, Problem>,
 ) -> Result<Json<Value>, Problem> {
-    Query::of(&uri, &[])?;
-    let id = bearer(&app, &headers)?;
     let patch = patch?;
     let changed = app.sessions.update(&id, |data| {
         patch.apply(data)?;
@@ -59,13 +53,7 @@ pub(super) async fn change(
     })
 }
 
-pub(super) async fn end(
-    State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
-    Query::of(&uri, &[])?;
-    let id = bearer(&app, &headers)?;
+pub(super) async fn end(State(app): State<App>, Bearer(id): Bearer) -> Result<StatusCode, Problem> {
     if app.sessions.revoke(&id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -76,11 +64,8 @@ pub(super) async fn end(
 /// `POST ..:revoke-others`: logs the user out everywhere else.
 pub(super) async fn revoke_others(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
+    Bearer(id): Bearer,
 ) -> Result<Json<Value>, Problem> {
-    Query::of(&uri, &[])?;
-    let id = bearer(&app, &headers)?;
     let revoked = app.sessions.revoke_others(&id).await?;
     let revoked = revoked.ok_or_else(not_valid)?;
     Ok(Json(json!({ "revoked": revoked })))

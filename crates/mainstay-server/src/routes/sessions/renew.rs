@@ -2,32 +2,25 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use mainstay::session::Renewed;
 use serde_json::{Value, json};
 
-use super::bearer::{bearer, not_valid};
+use super::bearer::{Bearer, not_valid};
 use crate::app::App;
-use crate::extract::Query;
 use crate::problem::{Problem, millis};
 
 pub(super) async fn rotate(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
+    Bearer(id): Bearer,
 ) -> Result<Json<Value>, Problem> {
-    Query::of(&uri, &[])?;
-    let id = bearer(&app, &headers)?;
     answer(&app, app.sessions.rotate(&id).await?)
 }
 
 pub(super) async fn authenticate_again(
     State(app): State<App>,
-    uri: Uri,
-    headers: HeaderMap,
+    Bearer(id): Bearer,
 ) -> Result<Json<Value>, Problem> {
-    Query::of(&uri, &[])?;
-    let id = bearer(&app, &headers)?;
     answer(&app, app.sessions.authenticate_again(&id).await?)
 }
 
