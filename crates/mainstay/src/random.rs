@@ -20,6 +20,11 @@ pub(crate) fn token() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<16>())
 }
 
+/// 72 random bits as 12 URL-safe characters.
+pub(crate) fn short_token() -> String {
+    URL_SAFE_NO_PAD.encode(bytes::<9>())
+}
+
 /// A random UUID, version 4 of RFC 9562, as text.
 pub(crate) fn uuid() -> String {
     const VERSION: u128 = 0xf << 76;

@@ -11,6 +11,7 @@ pub mod cache;
 pub mod channel;
 pub mod entries;
 pub mod health;
+pub mod history;
 pub mod limit;
 pub mod limit_kinds;
 pub mod limit_permits;
@@ -176,6 +177,24 @@ macro_rules! behaviours {
                 an_event_that_does_not_decode_is_handed_out_as_such
                 json_of_another_program_becomes_an_event
                 an_event_over_the_size_limit_is_refused
+            }
+            history {
+                events_are_numbered_and_handed_out_in_order
+                who_comes_late_reads_what_is_kept_and_goes_on
+                a_subscriber_goes_on_after_the_place_it_names
+                a_subscriber_that_attaches_while_others_publish_misses_nothing
+                a_slow_subscriber_of_a_history_misses_nothing
+                an_event_larger_than_a_buffer_arrives
+                no_more_events_are_kept_than_the_retention_counts
+                no_event_is_handed_out_that_is_too_old
+                no_more_bytes_are_kept_than_the_retention_says
+                an_event_is_published_once_however_often_it_is_sent
+                what_is_read_has_a_bound_and_a_time
+                histories_of_different_channels_are_apart
+                what_is_no_event_of_the_type_has_its_place_too
+                a_place_of_another_history_is_told_apart
+                only_a_retention_that_keeps_nothing_or_too_much_is_refused
+                no_key_of_a_history_is_immortal
             }
             limit {
                 no_window_admits_more_than_the_limit

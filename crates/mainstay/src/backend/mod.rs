@@ -11,6 +11,7 @@ mod debts;
 pub(crate) mod digest;
 mod fenced;
 mod health;
+mod history;
 mod latch;
 mod limit;
 mod lock;
@@ -34,6 +35,10 @@ pub use coherence::{Lane, Mark, Watcher, Watchers};
 pub(crate) use debts::{Debts, Owed, is_unsent};
 pub use fenced::{FencedSet, FencedStore};
 pub use health::{Health, HealthReport, Status};
+pub use history::{
+    Append, Appended, HistoryEntry, HistoryListener, HistoryPage, HistoryStore, Keep, LiveHistory,
+    Position,
+};
 pub use latch::{Arrival, LatchStore};
 pub use limit::{
     Calendar, Charge, Concurrent, Demand, Exact, Fixed, Gcra, LIMIT_MAX, LimitStore, Rule, Take,
@@ -75,6 +80,7 @@ pub(crate) struct Stores {
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) plain_sessions: Arc<dyn PlainSessionStore>,
     pub(crate) channels: Arc<dyn ChannelStore>,
+    pub(crate) histories: Arc<dyn HistoryStore>,
     pub(crate) limits: Arc<dyn LimitStore>,
     pub(crate) locks: Arc<dyn LockStore>,
     /// The same for what several may hold.

@@ -184,6 +184,7 @@ impl Mainstay {
     pub fn channel<T>(&self, name: &str) -> ChannelBuilder<T> {
         ChannelBuilder::new(
             Arc::clone(&self.0.stores.channels),
+            Arc::clone(&self.0.stores.histories),
             self.0.keyspace.clone(),
             Arc::clone(&self.0.clock),
             name,

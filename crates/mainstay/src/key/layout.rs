@@ -147,6 +147,11 @@ impl Keyspace {
         self.key(format_args!("{name}"))
     }
 
+    /// What was published on a channel that keeps it.
+    pub(crate) fn history(&self, channel: &Name) -> StoreKey {
+        self.key(format_args!("history:{channel}"))
+    }
+
     /// All policies of one subject share a slot: one script decides on several.
     pub(crate) fn limit(&self, subject: &Key, policy: &Name) -> StoreKey {
         self.key(format_args!("rl:{{{subject}}}:{policy}"))

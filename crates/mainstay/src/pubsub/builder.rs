@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::channel::{Channel, Shared};
-use crate::backend::ChannelStore;
+use super::history::{HistoryBuilder, Retention};
+use crate::backend::{ChannelStore, HistoryStore};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::key::{Keyspace, Name};
@@ -18,6 +19,7 @@ pub(super) const DEFAULT_SOURCE: &str = "mainstay";
 #[must_use]
 pub struct ChannelBuilder<T> {
     store: Arc<dyn ChannelStore>,
+    histories: Arc<dyn HistoryStore>,
     keyspace: Keyspace,
     clock: Arc<dyn Clock>,
     name: String,
@@ -29,12 +31,14 @@ pub struct ChannelBuilder<T> {
 impl<T> ChannelBuilder<T> {
     pub(crate) fn new(
         store: Arc<dyn ChannelStore>,
+        histories: Arc<dyn HistoryStore>,
         keyspace: Keyspace,
         clock: Arc<dyn Clock>,
         name: &str,
     ) -> Self {
         Self {
             store,
+            histories,
             keyspace,
             clock,
             name: name.to_owned(),
@@ -56,6 +60,23 @@ impl<T> ChannelBuilder<T> {
         Self {
             buffer_bytes,
             ..self
+        }
+    }
+
+    /// Makes it a channel that keeps what is published.
+    ///
+    /// Its subscribers are never behind for good: what does not fit in the
+    /// [buffer](Self::buffer_bytes) is read from the history.
+    pub fn history(self, retention: Retention) -> HistoryBuilder<T> {
+        HistoryBuilder {
+            buffer: buffer(self.buffer_bytes),
+            store: self.histories,
+            keyspace: self.keyspace,
+            clock: self.clock,
+            name: self.name,
+            source: self.source,
+            retention,
+            data: PhantomData,
         }
     }
 

@@ -26,12 +26,14 @@
 //! ```
 //!
 //! # Metrics
-//! `mainstay_channel_gaps_total{reason}` (`disconnected`, `overflow`),
-//! `mainstay_channel_undecodable_total{channel}`.
+//! `mainstay_channel_gaps_total{reason}` (`disconnected`, `overflow`; of histories `trimmed`,
+//! `rewritten`, `lost`), `mainstay_channel_undecodable_total{channel}`,
+//! `mainstay_history_missing_total{channel}` (events in the gaps of histories).
 
 mod builder;
 mod channel;
 mod event;
+mod history;
 mod subscriber;
 mod time;
 mod wire;
@@ -39,6 +41,10 @@ mod wire;
 pub use builder::ChannelBuilder;
 pub use channel::Channel;
 pub use event::Event;
+pub use history::{
+    History, HistoryBuilder, HistoryGap, HistoryGapReason, HistoryItem, HistorySubscriber,
+    Published, Retention, Start,
+};
 pub use subscriber::{Item, Subscriber};
 
-pub use crate::backend::GapReason;
+pub use crate::backend::{GapReason, Position};

@@ -25,18 +25,25 @@ struct Registry {
     next_subscriber: u64,
 }
 
-#[async_trait]
-impl ChannelStore for MemoryChannels {
-    async fn publish(&self, channel: &StoreKey, payload: Bytes) -> Result<u64> {
+impl MemoryChannels {
+    /// Hands a message to who listens; how many do.
+    pub(super) fn send(&self, channel: &StoreKey, payload: &Bytes) -> u64 {
         // Pushed under the lock, so that all subscribers hear all publishers in one order.
         let registry = lock(&self.registry);
         let Some(mailboxes) = registry.channels.get(channel) else {
-            return Ok(0);
+            return 0;
         };
         for mailbox in mailboxes.values() {
             mailbox.push(channel.clone(), payload.clone());
         }
-        Ok(mailboxes.len() as u64)
+        mailboxes.len() as u64
+    }
+}
+
+#[async_trait]
+impl ChannelStore for MemoryChannels {
+    async fn publish(&self, channel: &StoreKey, payload: Bytes) -> Result<u64> {
+        Ok(self.send(channel, &payload))
     }
 
     async fn subscribe(

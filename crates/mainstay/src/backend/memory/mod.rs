@@ -12,6 +12,7 @@ mod epoch;
 mod expiring;
 mod fenced;
 mod health;
+mod history;
 mod latch;
 mod limit;
 mod listing;
@@ -36,6 +37,7 @@ pub(crate) fn open(clock: Arc<dyn Clock>) -> Stores {
         sessions: Arc::new(session::MemorySessions::new(Arc::clone(&clock))),
         plain_sessions: Arc::new(plain_session::MemoryPlainSessions::new(Arc::clone(&clock))),
         channels: Arc::new(channel::MemoryChannels::default()),
+        histories: Arc::new(history::MemoryHistories::new(Arc::clone(&clock))),
         limits: Arc::new(limit::MemoryLimits::new(Arc::clone(&clock), usize::MAX)),
         locks: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),
         shares: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),

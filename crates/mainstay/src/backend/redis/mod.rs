@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod fenced;
 mod health;
+mod history;
 mod hub;
 mod latch;
 mod limit;
@@ -133,6 +134,11 @@ pub(crate) async fn open(
             limits,
         )),
         channels: Arc::new(channel::RedisChannels::new(
+            Arc::clone(&commander),
+            Arc::clone(&hub),
+            limits,
+        )),
+        histories: Arc::new(history::RedisHistories::new(
             Arc::clone(&commander),
             Arc::clone(&hub),
             limits,

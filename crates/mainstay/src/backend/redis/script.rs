@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::backend::digest::sha1_hex;
 
 /// What several scripts start with, and which.
-const PRELUDES: [(&str, &[&str]); 6] = [
+const PRELUDES: [(&str, &[&str]); 7] = [
     (
         include_str!("lua/cache_changed.lua"),
         &[
@@ -20,6 +20,10 @@ const PRELUDES: [(&str, &[&str]); 6] = [
     (
         include_str!("lua/cache_seen.lua"),
         &["cache_acquire", "cache_fill", "cache_touch"],
+    ),
+    (
+        include_str!("lua/history_sweep.lua"),
+        &["history_append", "history_read"],
     ),
     (
         include_str!("lua/lock_queue.lua"),
@@ -123,6 +127,8 @@ scripts! {
     CACHE_TOUCH = "cache_touch",
     CACHE_WATERMARK = "cache_watermark",
     FENCED_SET = "fenced_set",
+    HISTORY_APPEND = "history_append",
+    HISTORY_READ = "history_read",
     LATCH_ARRIVE = "latch_arrive",
     LOCK_ACQUIRE = "lock_acquire",
     LOCK_BREAK = "lock_break",
