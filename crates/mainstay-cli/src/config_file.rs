@@ -1,15 +1,18 @@
 //! The server's configuration file.
 
+mod history;
 mod sessions;
+mod span;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use mainstay::ratelimit::{Policy, WhenDown};
-use mainstay_server::{Config, EnvoyRule, LimitConfig, SessionConfig};
+use mainstay_server::{Config, EnvoyRule, HistoryRule, LimitConfig, SessionConfig};
 use serde::Deserialize;
 
+use self::history::HistoryTable;
 use self::sessions::SessionTable;
 use crate::failure::Failure;
 use crate::secret::InEnvironment;
@@ -24,6 +27,8 @@ pub(crate) struct ConfigFile {
     limits: BTreeMap<String, String>,
     #[serde(default)]
     envoy: Vec<Rule>,
+    #[serde(default)]
+    history: Vec<HistoryTable>,
     #[serde(default)]
     sessions: SessionTable,
     /// The file's own, where the paths in it begin.
@@ -58,6 +63,11 @@ impl ConfigFile {
         })?;
         file.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(file)
+    }
+
+    /// The channels that keep what is published.
+    pub(crate) fn histories(&self) -> Result<Vec<HistoryRule>, Failure> {
+        self.history.iter().map(HistoryTable::rule).collect()
     }
 
     /// How sessions are kept, with the secrets that it names and those of the environment.
@@ -129,7 +139,9 @@ mod tests {
     fn limits(text: &str, flags: &[&str]) -> Result<LimitConfig, String> {
         let file: ConfigFile = toml::from_str(text).map_err(|error| error.to_string())?;
         let flags: Vec<_> = flags.iter().map(|text| text.parse().unwrap()).collect();
-        file.limits(&flags).map_err(|failure| failure.report())
+        let histories = file.histories().map(drop);
+        let limits = histories.and_then(|()| file.limits(&flags));
+        limits.map_err(|failure| failure.report())
     }
 
     #[test]
@@ -149,7 +161,7 @@ mod tests {
         for (text, expected) in [
             (
                 "limts = 1",
-                "unknown field `limts`, expected one of `limits_when_down`, `limits`, `envoy`, `sessions`",
+                "unknown field `limts`, expected one of `limits_when_down`, `limits`, `envoy`, `history`, `sessions`",
             ),
             (
                 "limits.api = 5",
@@ -162,6 +174,18 @@ mod tests {
             (
                 "limits_when_down = 'local/0'",
                 "allowed are fail, open, closed, and local/N",
+            ),
+            (
+                "[[history]]\nchannels = 'a'\ncount = 1\nage = '5'",
+                "expected a duration with a unit",
+            ),
+            (
+                "[[history]]\nchannels = 'a*b'\ncount = 1",
+                "history of \"a*b\": name holds '*'",
+            ),
+            (
+                "[[history]]\nchannels = '*'\ncount = 0",
+                "history of \"*\": a history keeps 1 to 10000000 events",
             ),
             ("[[envoy]]\ndomain = 'edge'", "missing field `descriptor`"),
         ] {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay::Mainstay;
+use mainstay::pubsub::History;
 use mainstay::session::Sessions;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::caches::Caches;
 use crate::limits::LimitTables;
-use crate::{Config, ServeError};
+use crate::{Config, ServeError, histories};
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -51,6 +52,15 @@ impl App {
             loopback,
             closing: CancellationToken::new(),
         })))
+    }
+
+    /// The history of a channel, if it keeps one.
+    pub(crate) fn history(
+        &self,
+        channel: &str,
+        buffer_bytes: usize,
+    ) -> mainstay::Result<Option<History<Value>>> {
+        histories::history(&self.stay, &self.config.histories, channel, buffer_bytes)
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {

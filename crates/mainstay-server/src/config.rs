@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::{ApiKeyHash, Limits, ServeError, SessionConfig};
+use crate::{ApiKeyHash, HistoryRule, Limits, ServeError, SessionConfig};
 
 /// The server's settings; the default needs no change on a developer's machine.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The rate limits that `/v1/limits/{policy}:check` and Envoy can ask: none.
     pub limits: Limits,
+    /// The channels that keep what is published, the first rule that applies to a channel: none.
+    pub histories: Vec<HistoryRule>,
     /// Who may call, by the header `X-Api-Key`; with none everybody may, on loopback only.
     pub api_keys: Vec<ApiKeyHash>,
     /// Names besides `localhost` and loopback addresses that `Host` and `Origin` may carry while
@@ -40,6 +42,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7878)),
             limits: Limits::default(),
+            histories: Vec::new(),
             api_keys: Vec::new(),
             allowed_hosts: Vec::new(),
             max_body_bytes: 1 << 20,

@@ -1,5 +1,6 @@
 //! `mainstay serve`.
 
+use std::borrow::Borrow;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use clap::Args;
 use mainstay::ratelimit::Policy;
 use mainstay::{ErrorKind, Mainstay};
-use mainstay_server::{ApiKeyHash, Config, LimitConfig, Limits, SessionConfig, check_bind};
+use mainstay_server::{
+    ApiKeyHash, Config, HistoryRule, LimitConfig, Limits, SessionConfig, check_bind,
+};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -44,6 +47,11 @@ Examples:
     domain = \"edge\"
     descriptor = [\"path=/login\", \"remote_address\"]
     limits = [\"login\"]
+    [[history]]                       # channels that keep what is published, the first that fits
+    channels = \"alarms/*\"             # read at the start only
+    count = 10000
+    age = \"24h\"
+    bytes = \"64MiB\"
     [sessions]                        # read at the start only
     idle = \"1h\"
     absolute = \"24h\"
@@ -53,8 +61,8 @@ Examples:
     secret_file = \"session.secret\"    # the same for all who share the store
     signing_key_files = [\"new.key\", \"old.key\"]
 
-SIGHUP has the file read again: limits and rules change at once, [sessions] with a restart only,
-which the log asks for.
+SIGHUP has the file read again: limits and rules for Envoy change at once, [[history]] and
+[sessions] with a restart only, which the log asks for.
 
 Paths in the file begin where it is. A secret, or key to sign session ids with (of 32 bytes or more;
 the first signs, all are accepted), is what its file holds but for a line break at the end. Without
@@ -111,6 +119,7 @@ impl Serve {
         }
         let config = self.config()?;
         let (limits, sessions) = (config.limits.clone(), config.sessions.clone());
+        let histories = config.histories.clone();
         check_bind(self.listen, &config)?;
         config.validate()?;
         let stay = open(global).await?;
@@ -138,7 +147,7 @@ impl Serve {
             tokio::select! {
                 ended = &mut server => return Ok(ended.map(|()| ExitCode::SUCCESS)?),
                 signal = signals.next() => match signal {
-                    Signal::HUP => self.reload(&limits, &sessions),
+                    Signal::HUP => self.reload(&limits, &sessions, &histories),
                     signal if stop.take().is_some() => {
                         tracing::info!(signal = signal.as_raw(), "draining");
                     }
@@ -149,7 +158,7 @@ impl Serve {
     }
 
     /// Reads the limits again; those of before stay if they cannot be used.
-    fn reload(&self, limits: &Limits, sessions: &SessionConfig) {
+    fn reload(&self, limits: &Limits, sessions: &SessionConfig, histories: &[HistoryRule]) {
         let file = match self.file() {
             Ok(file) => file,
             Err(failure) => return not_reloaded(&failure),
@@ -161,16 +170,8 @@ impl Serve {
             Ok((policies, ())) => tracing::info!(policies, "limits read again"),
             Err(failure) => not_reloaded(&failure),
         }
-        match file.sessions() {
-            Ok(now) if now == *sessions => {}
-            Ok(_) => tracing::warn!(
-                "[sessions] has changed, and is read at the start only: restart to use it"
-            ),
-            Err(failure) => tracing::error!(
-                error = failure.report(),
-                "[sessions] cannot be used: it stays as it was until a restart"
-            ),
-        }
+        needs_restart("[sessions]", file.sessions(), sessions);
+        needs_restart("[[history]]", file.histories(), histories);
     }
 
     fn file(&self) -> Result<ConfigFile, Failure> {
@@ -191,6 +192,7 @@ impl Serve {
         let mut config = Config::default();
         config.listen = self.listen;
         config.limits = Limits::new(self.limits(&file)?)?;
+        config.histories = file.histories()?;
         config.sessions = file.sessions()?;
         config.api_keys = match &self.api_key_file {
             Some(path) => read_keys(path)?,
@@ -210,6 +212,24 @@ fn not_reloaded(failure: &Failure) {
         error = failure.report(),
         "the configuration cannot be read again: what it said before stays"
     );
+}
+
+/// Says what of the file does not change while the server runs.
+fn needs_restart<T, B>(table: &str, now: Result<T, Failure>, before: &B)
+where
+    T: Borrow<B>,
+    B: PartialEq + ?Sized,
+{
+    match now {
+        Ok(now) if now.borrow() == before => {}
+        Ok(_) => {
+            tracing::warn!("{table} has changed, and is read at the start only: restart to use it");
+        }
+        Err(failure) => tracing::error!(
+            error = failure.report(),
+            "{table} cannot be used: it stays as it was until a restart"
+        ),
+    }
 }
 
 /// Opens the backend; one that is only unreachable is left to come back by itself.

@@ -2,14 +2,13 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use mainstay::session::WhenFull;
 use mainstay_server::{Secret, SessionConfig};
 use serde::Deserialize;
 
+use super::span::Span;
 use crate::failure::Failure;
-use crate::quantity::duration;
 use crate::secret::{self, InEnvironment};
 
 /// What stands in it; what does not is as the server has it.
@@ -23,19 +22,6 @@ pub(super) struct SessionTable {
     when_full: Option<Choice>,
     secret_file: Option<PathBuf>,
     signing_key_files: Option<Vec<PathBuf>>,
-}
-
-/// A duration with its unit.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
-struct Span(Duration);
-
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        duration(&text).map(Self)
-    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -124,6 +110,8 @@ fn twice(setting: &str, variable: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn config(text: &str, folder: &Path) -> Result<SessionConfig, String> {

@@ -1,13 +1,14 @@
-//! `POST /v1/channels/{channel}/events`: publish to whoever listens.
+//! `POST /v1/channels/{channel}/events`: publish to whoever listens, and to the history if the
+//! channel keeps one; `GET` reads it.
 
 use std::error::Error as _;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::routing::post;
+use axum::routing::get;
 use axum::{Json, Router};
-use mainstay::pubsub::Event;
+use mainstay::pubsub::{Event, HistoryGap, HistoryItem, Position, Start};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,8 +20,11 @@ const JSON: &str = "application/json";
 const CLOUD_EVENT: &str = "application/cloudevents+json";
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/channels/{channel}/events", post(publish))
+    Router::new().route("/v1/channels/{channel}/events", get(list).post(publish))
 }
+
+/// A reader holds nothing that it was not handed.
+const NO_BUFFER: usize = 1;
 
 async fn publish(
     State(app): State<App>,
@@ -30,17 +34,92 @@ async fn publish(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     Query::of(&uri, &[])?;
     let name = segment(&uri, 2)?;
-    let channel = app.stay.channel::<Value>(&name).build()?;
     let sent_as = content_type(&headers, &[JSON, CLOUD_EVENT])?;
     let bytes = read(&headers, body, app.config.max_body_bytes).await?;
-    let event = if sent_as == JSON {
-        plain_event(parse(&bytes)?)?
+    let (event, has_own_id) = if sent_as == JSON {
+        let sent: PlainEvent = parse(&bytes)?;
+        let has_own_id = sent.id.is_some();
+        (plain_event(sent)?, has_own_id)
     } else {
-        cloud_event(&bytes)?
+        (cloud_event(&bytes)?, true)
     };
+    if let Some(history) = app.history(&name, NO_BUFFER)? {
+        // An id that the publisher chose lets it send the event again until it is answered.
+        let (position, is_repeated) = if has_own_id {
+            let published = history.publish_once(&event).await?;
+            (published.position, published.is_repeated)
+        } else {
+            (history.publish_event(&event).await?, false)
+        };
+        let answer = json!({
+            "id": event.id, "position": position.to_string(), "sequence": position.sequence(),
+            "repeated": is_repeated,
+        });
+        return Ok((StatusCode::ACCEPTED, Json(answer)));
+    }
+    let channel = app.stay.channel::<Value>(&name).build()?;
     let receivers = channel.publish_event(&event).await?;
     let answer = json!({ "receivers": receivers, "id": event.id });
     Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// What is kept after a place, or from the oldest event on.
+async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let query = Query::of(&uri, &["after", "limit"])?;
+    let name = segment(&uri, 2)?;
+    let limit = query.limit()?;
+    let start = match query.one("after")? {
+        None => Start::Beginning,
+        Some(place) => Start::After(place.parse()?),
+    };
+    let Some(history) = app.history(&name, NO_BUFFER)? else {
+        return Err(Problem::not_found(
+            "no_history",
+            "this channel keeps no history: the server's configuration says which do",
+        ));
+    };
+    let items = history.read(start, limit).await?;
+    let items: Vec<_> = items.into_iter().map(listed).collect();
+    Ok(Json(json!({ "items": items })))
+}
+
+fn listed(item: HistoryItem<Value>) -> Value {
+    let undecodable = json!({});
+    match item {
+        HistoryItem::Event {
+            position, event, ..
+        } => {
+            let json = event.identified().to_json().ok();
+            let event = json.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+            let place = at(&position);
+            match event {
+                Some(event) => with(place, "event", event),
+                None => with(place, "undecodable", undecodable),
+            }
+        }
+        HistoryItem::Gap(HistoryGap {
+            from, to, reason, ..
+        }) => json!({ "gap": { "from": from, "to": to, "reason": reason.as_str() } }),
+        HistoryItem::Undecodable {
+            position, payload, ..
+        } => with(
+            at(&position),
+            "undecodable",
+            json!({ "bytes": payload.len() }),
+        ),
+        _ => undecodable,
+    }
+}
+
+fn at(position: &Position) -> Value {
+    json!({ "position": position.to_string(), "sequence": position.sequence() })
+}
+
+fn with(mut object: Value, name: &str, value: Value) -> Value {
+    if let Value::Object(fields) = &mut object {
+        fields.insert(name.into(), value);
+    }
+    object
 }
 
 #[derive(Deserialize)]

@@ -29,6 +29,7 @@ POST   /v1/sessions/current:revoke-others  log out everywhere else
 GET DELETE /v1/users/{user}/sessions     list them, ?limit=1000; log out everywhere
 DELETE /v1/users/{user}/sessions/{id_hash}  end one of them
 POST   /v1/channels/{channel}/events     {\"type\",\"data\"} or a CloudEvent
+GET    /v1/channels/{channel}/events     what its history keeps, ?after=POSITION&limit=100
 GET    /v1/stream?channel=a&channel=b    server-sent events
 GET    /v1/limits                        the policies
 POST   /v1/limits/{policies}:check       {\"subject\",\"cost\",\"token\"}; several policies stand between commas

@@ -9,6 +9,7 @@ mod cache_whole;
 mod connections;
 mod envoy;
 mod events;
+mod history;
 mod limits;
 mod locks;
 mod metrics;

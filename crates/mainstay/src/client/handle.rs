@@ -398,6 +398,14 @@ mod tests {
         assert_eq!(between_threads(channel.publish("x", &1)).await?, 1);
         between_threads(subscriber.next()).await;
 
+        let kept = crate::pubsub::Retention::count(1);
+        let history = stay.channel::<u8>("c").history(kept).build()?;
+        let mut subscriber = between_threads(history.subscribe()).await?;
+        between_threads(history.publish("x", &1)).await?;
+        between_threads(subscriber.next()).await;
+        let oldest = crate::pubsub::Start::Beginning;
+        assert_eq!(between_threads(history.read(oldest, 1)).await?.len(), 1);
+
         let limiter = stay.limiter(Policy::window("p", 1, Duration::from_secs(1))?);
         assert!(between_threads(limiter.check("k")).await?.is_allowed());
 

@@ -4,43 +4,54 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use futures_util::stream::{self, Stream};
 use mainstay::Name;
 use mainstay::backend::GapReason;
-use mainstay::pubsub::{Event, Item, Subscriber};
+use mainstay::pubsub::{Event, HistoryItem, Item};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::cursor::Cursor;
 use super::frame;
+use super::source::{Kept, Source};
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 pub(super) struct Feed {
-    subscriber: Subscriber<Value>,
-    channels: Vec<Name>,
+    source: Source,
+    /// Those without a history.
+    plain: Vec<Name>,
+    /// How far the client has come with the others.
+    cursor: Cursor,
     closing: CancellationToken,
     next: Next,
 }
 
 enum Next {
-    Connected { resuming: bool },
+    /// The client was here before, and these channels do not know how far it came.
+    Connected {
+        forgotten: Vec<Name>,
+    },
     Live,
     End,
 }
 
 impl Feed {
     pub(super) fn new(
-        subscriber: Subscriber<Value>,
-        channels: Vec<Name>,
+        source: Source,
+        plain: Vec<Name>,
+        cursor: Cursor,
+        forgotten: Vec<Name>,
         closing: CancellationToken,
-        resuming: bool,
     ) -> Self {
         Self {
-            subscriber,
-            channels,
+            source,
+            plain,
+            cursor,
             closing,
-            next: Next::Connected { resuming },
+            next: Next::Connected { forgotten },
         }
     }
 
@@ -53,13 +64,17 @@ impl Feed {
     }
 
     async fn frame(&mut self) -> Option<Bytes> {
-        match self.next {
-            Next::Connected { resuming } => {
-                self.next = Next::Live;
+        match &self.next {
+            Next::Connected { forgotten } => {
                 let mut first = frame::retry("connected");
-                if resuming {
-                    first.push_str(&self.reset("no_history", None));
+                if !forgotten.is_empty() {
+                    let data = reset(forgotten, "no_history");
+                    first.push_str(&frame::control(self.id().as_deref(), "reset", &data));
+                } else if let Some(id) = self.id() {
+                    // Whoever is cut off before the first event comes back to this place.
+                    first.push_str(&frame::place(&id));
                 }
+                self.next = Next::Live;
                 Some(first.into())
             }
             Next::Live => {
@@ -69,65 +84,133 @@ impl Feed {
                         self.next = Next::End;
                         return Some(frame::retry("closing").into());
                     }
-                    item = timeout(HEARTBEAT, self.subscriber.next()) => item,
+                    item = timeout(HEARTBEAT, self.source.next()) => item,
                 };
-                let text =
-                    item.map_or_else(|_| frame::comment("heartbeat"), |item| self.item(item));
+                let text = match item {
+                    Err(_quiet) => frame::comment("heartbeat"),
+                    Ok(Either::Left(item)) => self.item(item),
+                    Ok(Either::Right(kept)) => self.kept(kept),
+                };
                 Some(text.into())
             }
             Next::End => None,
         }
     }
 
+    /// The id of a frame, where the client can come back to it.
+    fn id(&self) -> Option<String> {
+        (!self.cursor.is_empty()).then(|| self.cursor.write())
+    }
+
     fn item(&self, item: Item<Value>) -> String {
         match item {
-            Item::Event { channel, event } => published(&channel, &event.identified()),
-            Item::Gap(GapReason::Disconnected) => self.reset("disconnected", None),
-            Item::Gap(GapReason::Overflow { dropped }) => self.reset("overflow", Some(dropped)),
+            Item::Event { channel, event } => {
+                let event = event.identified();
+                let id = self.id();
+                published(id.as_deref().unwrap_or(&event.id), &named(&channel), &event)
+            }
+            Item::Gap(GapReason::Disconnected) => self.reset_plain("disconnected", None),
+            Item::Gap(GapReason::Overflow { dropped }) => {
+                self.reset_plain("overflow", Some(dropped))
+            }
             Item::Undecodable {
                 channel, payload, ..
-            } => undecodable(&channel, Some(payload.len())),
-            _ => self.reset("unknown", None),
+            } => self.undecodable(&channel, payload.len()),
+            _ => self.reset_plain("unknown", None),
         }
     }
 
-    /// Says that events of any of the channels may be missing here.
-    fn reset(&self, reason: &str, dropped: Option<u64>) -> String {
-        let channels: Vec<&str> = self.channels.iter().map(Name::as_str).collect();
-        let mut data = json!({ "channels": channels, "reason": reason });
-        if let (Some(dropped), Value::Object(data)) = (dropped, &mut data) {
-            data.insert("dropped".into(), dropped.into());
+    fn kept(&mut self, kept: Kept) -> String {
+        let Kept {
+            channel,
+            item,
+            position,
+        } = kept;
+        let sequence = position.sequence();
+        self.cursor.set(&channel, position);
+        let id = self.id();
+        match item {
+            HistoryItem::Event { event, .. } => {
+                let named = format!("{},\"sequence\":\"{sequence}\"", named(&channel));
+                published(
+                    id.as_deref().unwrap_or_default(),
+                    &named,
+                    &event.identified(),
+                )
+            }
+            HistoryItem::Undecodable { payload, .. } => self.undecodable(&channel, payload.len()),
+            HistoryItem::Gap(gap) => {
+                let mut data = reset(&[channel], gap.reason.as_str());
+                insert(&mut data, "from", Some(gap.from));
+                insert(&mut data, "to", gap.to);
+                frame::control(id.as_deref(), "reset", &data)
+            }
+            _ => frame::control(id.as_deref(), "reset", &reset(&[channel], "unknown")),
         }
-        frame::control("reset", &data)
+    }
+
+    /// Says that events of any of the channels without a history may be missing here.
+    fn reset_plain(&self, reason: &str, dropped: Option<u64>) -> String {
+        let mut data = reset(&self.plain, reason);
+        insert(&mut data, "dropped", dropped);
+        frame::control(self.id().as_deref(), "reset", &data)
+    }
+
+    fn undecodable(&self, channel: &Name, bytes: usize) -> String {
+        undecodable(self.id().as_deref(), channel.as_str(), Some(bytes))
     }
 }
 
-fn published(channel: &Name, event: &Event<Value>) -> String {
+fn reset(channels: &[Name], reason: &str) -> Value {
+    let channels: Vec<&str> = channels.iter().map(Name::as_str).collect();
+    json!({ "channels": channels, "reason": reason })
+}
+
+fn insert(data: &mut Value, name: &str, number: Option<u64>) {
+    if let (Some(number), Value::Object(data)) = (number, data) {
+        data.insert(name.into(), number.into());
+    }
+}
+
+/// A channel as an extension attribute of `CloudEvents`; a name needs no escaping.
+fn named(channel: &Name) -> String {
+    format!("\"channel\":\"{channel}\"")
+}
+
+fn published(id: &str, attributes: &str, event: &Event<Value>) -> String {
     match event.to_json() {
-        Ok(json) => frame::event(&event.id, &event.kind, &with_channel(channel, &json)),
+        Ok(json) => frame::event(id, &event.kind, &with(attributes, &json)),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, %channel, "message is no CloudEvent that can be sent on");
-            undecodable(channel, None)
+            tracing::debug!(
+                error,
+                attributes,
+                "message is no CloudEvent that can be sent on"
+            );
+            let data = serde_json::from_str::<Value>(&format!("{{{attributes}}}"));
+            let data = data.expect("invariant: attributes are written as JSON");
+            frame::control(None, "undecodable", &data)
         }
     }
 }
 
-/// The event with its channel as an extension attribute of `CloudEvents`.
-fn with_channel(channel: &Name, json: &[u8]) -> Vec<u8> {
-    // A name needs no escaping, and an event is an object that is not empty.
-    let mut named = format!("{{\"channel\":\"{channel}\",").into_bytes();
+/// The event with more attributes, which come first.
+fn with(attributes: &str, json: &[u8]) -> Vec<u8> {
+    let mut whole = format!("{{{attributes},").into_bytes();
+    // An event is an object that is not empty.
     let fields = json.strip_prefix(b"{");
-    named.extend_from_slice(fields.expect("invariant: an event is a JSON object"));
-    named
+    whole.extend_from_slice(fields.expect("invariant: an event is a JSON object"));
+    whole
 }
 
-fn undecodable(channel: &Name, bytes: Option<usize>) -> String {
-    let mut data = json!({ "channel": channel.as_str() });
-    if let (Some(bytes), Value::Object(data)) = (bytes, &mut data) {
-        data.insert("bytes".into(), bytes.into());
-    }
-    frame::control("undecodable", &data)
+fn undecodable(id: Option<&str>, channel: &str, bytes: Option<usize>) -> String {
+    let mut data = json!({ "channel": channel });
+    insert(
+        &mut data,
+        "bytes",
+        bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+    );
+    frame::control(id, "undecodable", &data)
 }
 
 #[cfg(test)]
@@ -137,8 +220,8 @@ mod tests {
     #[test]
     fn an_event_names_its_channel() {
         let name = Name::new("alarms").unwrap();
-        let named = with_channel(&name, br#"{"specversion":"1.0"}"#);
-        assert_eq!(named, br#"{"channel":"alarms","specversion":"1.0"}"#);
+        let whole = with(&named(&name), br#"{"specversion":"1.0"}"#);
+        assert_eq!(whole, br#"{"channel":"alarms","specversion":"1.0"}"#);
     }
 
     #[test]
@@ -146,7 +229,7 @@ mod tests {
         let name = Name::new("alarms").unwrap();
         let foreign = Event::from_json(br#"{"type":"ping","n":1}"#).unwrap();
         let event = foreign.identified();
-        let frame = published(&name, &event);
+        let frame = published(&event.id, &named(&name), &event);
         let start = format!(
             "id: {id}\nevent: ping\ndata: {{\"channel\":\"alarms\",\"specversion\":\"1.0\",\"id\":\"{id}\",",
             id = event.id
@@ -159,7 +242,7 @@ mod tests {
     #[test]
     fn an_event_that_cannot_be_sent_on_is_named() {
         let name = Name::new("alarms").unwrap();
-        let frame = published(&name, &Event::new("", Value::Null));
+        let frame = published("1", &named(&name), &Event::new("", Value::Null));
         assert_eq!(
             frame,
             "event: undecodable\ndata: {\"channel\":\"alarms\"}\n\n"
@@ -168,8 +251,7 @@ mod tests {
 
     #[test]
     fn an_undecodable_message_is_named_but_not_shown() {
-        let name = Name::new("alarms").unwrap();
-        let frame = undecodable(&name, Some(12));
+        let frame = undecodable(None, "alarms", Some(12));
         assert_eq!(
             frame,
             "event: undecodable\ndata: {\"channel\":\"alarms\",\"bytes\":12}\n\n"

@@ -17,6 +17,14 @@ pub(super) fn comment(text: &str) -> String {
     format!(": {text}\n\n")
 }
 
+/// Tells a browser how far it has come, without an event.
+pub(super) fn place(id: &str) -> String {
+    let mut frame = String::new();
+    line(&mut frame, "id", id);
+    frame.push('\n');
+    frame
+}
+
 /// A published event. An id or type that does not fit on a line, and a type that the server
 /// keeps for itself, stand in the data only.
 pub(super) fn event(id: &str, kind: &str, json: &[u8]) -> String {
@@ -32,9 +40,12 @@ pub(super) fn event(id: &str, kind: &str, json: &[u8]) -> String {
     frame
 }
 
-/// An event of the server's own.
-pub(super) fn control(kind: &str, data: &Value) -> String {
+/// An event of the server's own; with an id, it tells how far a browser has come.
+pub(super) fn control(id: Option<&str>, kind: &str, data: &Value) -> String {
     let mut frame = String::new();
+    if let Some(id) = id {
+        line(&mut frame, "id", id);
+    }
     line(&mut frame, "event", kind);
     line(&mut frame, "data", &data.to_string());
     frame.push('\n');

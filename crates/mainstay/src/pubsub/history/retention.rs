@@ -41,6 +41,14 @@ impl Retention {
         Self { bytes, ..self }
     }
 
+    /// Checks it, as [`HistoryBuilder::build`](super::HistoryBuilder::build) does.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when it keeps nothing, or more or longer than it may.
+    pub fn validate(self) -> Result<()> {
+        self.check().map(drop)
+    }
+
     pub(super) fn check(self) -> Result<Keep> {
         if self.count == 0 || self.count > Self::MAX_COUNT {
             return Err(Error::invalid(format!(

@@ -150,8 +150,7 @@ impl<T: DeserializeOwned> HistorySubscriber<T> {
         let page = match store.read(log, from, PAGE, PAGE_BYTES).await {
             Ok(page) => page,
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(error, channel = %name, "history cannot be read: trying again");
+                tracing::debug!(%error, channel = %name, "history cannot be read: trying again");
                 let wait = self.pause / 2 + random::up_to(self.pause / 2);
                 clock.sleep_until(clock.now().after(wait)).await;
                 self.pause = (self.pause * 2).min(PAUSES.1);
