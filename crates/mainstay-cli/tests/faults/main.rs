@@ -10,5 +10,12 @@
     reason = "shared with the other tests, which use more of it"
 )]
 mod program;
+#[path = "../it/serving.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the other tests, which use more of it"
+)]
+mod serving;
 
 mod locks;
+mod realtime;

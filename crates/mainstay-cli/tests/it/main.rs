@@ -15,4 +15,5 @@ mod pubsub;
 mod readme;
 mod serve;
 mod serve_sessions;
+mod serving;
 mod session;

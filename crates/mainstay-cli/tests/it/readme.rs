@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use mainstay_testkit::fixture::{Flavor, Server};
 
-use crate::serve::Serving;
+use crate::serving::Serving;
 
 const FEWEST: usize = 8;
 /// What a command prints ends with this line.

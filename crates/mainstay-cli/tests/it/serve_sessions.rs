@@ -6,7 +6,7 @@ use mainstay_testkit::fixture::{Flavor, Server};
 use serde_json::Value;
 
 use crate::program::{Ended, on, run};
-use crate::serve::Serving;
+use crate::serving::Serving;
 
 const KEY: &str = "a key to sign with that has 32 bytes";
 

@@ -11,6 +11,7 @@ mod limits;
 mod link;
 mod locks;
 mod pushes;
+mod realtime;
 mod replies;
 mod sentinel;
 mod sessions;
