@@ -13,7 +13,7 @@ use mainstay_testkit::fixture::{Flavor, Server, eventually};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{BOUND, RECOVERY, connect, durable, extent, on_both_flavors};
+use super::{BOUND, COMMAND_TIMEOUT, RECOVERY, SLACK, connect, durable, extent, on_both_flavors};
 
 on_both_flavors! {
     t2_what_a_killed_server_remembers_is_delivered_once
@@ -240,11 +240,7 @@ async fn kill_twice(server: &mut Server) -> (Vec<Told>, [Heard; 2]) {
         .await
         .expect("it ends");
     for told in &told {
-        assert!(
-            told.longest < super::super::COMMAND_TIMEOUT + super::super::SLACK,
-            "{:?}",
-            told.longest
-        );
+        assert!(told.longest < COMMAND_TIMEOUT + SLACK, "{:?}", told.longest);
         for back in &told.back {
             let since = returns
                 .iter()

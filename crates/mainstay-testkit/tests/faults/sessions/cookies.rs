@@ -16,7 +16,7 @@ async fn commands(server: &Server) -> u64 {
     let calls = info.text().lines().filter_map(|line| {
         let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(':')?;
         // Its own heartbeat, and what looks here.
-        let counts = !["ping", "info", "config|get", "client|setinfo"].contains(&name);
+        let counts = !["ping", "publish", "info", "config|get", "client|setinfo"].contains(&name);
         let calls = stats.strip_prefix("calls=")?.split(',').next()?;
         counts.then(|| calls.parse::<u64>().unwrap())
     });

@@ -6,17 +6,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use redis::{PushInfo, PushKind, RedisError, Value};
+use redis::{Pipeline, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::error::refusal;
-use super::link::{Dialer, Hooks, Link, LinkConfig, Locate, Wire};
+use super::link::{Dialer, Hooks, Link, LinkConfig, Locate, Wire, check_pong, ping};
+use super::probe::PushProbe;
 use crate::backend::mailbox::Mailbox;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{Delivery, GapReason, Subscription};
@@ -27,6 +29,8 @@ use crate::key::StoreKey;
 const BATCH: usize = 500;
 /// For one command of the reconciler.
 const CONFIRM: Duration = Duration::from_secs(3);
+/// For the first push of a connection, as long as for a heartbeat: one that loses them is tried anew.
+const PROVEN: Duration = Duration::from_secs(1);
 /// How long a subscriber waits for a connection that is down.
 const GRACE: Duration = Duration::from_millis(250);
 
@@ -46,6 +50,9 @@ struct Shared {
     /// Rises with every confirmation.
     confirmations: watch::Sender<u64>,
     changed: Notify,
+    probe: PushProbe,
+    /// Whether the login may publish and hear probes.
+    proves: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -225,7 +232,7 @@ impl Shared {
                 let dropped = self.withdraw(batch, &mut confirmed);
                 if !dropped.is_empty() {
                     let names: Vec<_> = dropped.iter().map(StoreKey::as_str).collect();
-                    within(connection.unsubscribe(&names)).await?;
+                    within(CONFIRM, connection.unsubscribe(&names)).await?;
                 }
             }
         }
@@ -239,7 +246,7 @@ impl Shared {
         confirmed: &mut HashSet<StoreKey>,
     ) -> Result<(), RedisError> {
         let names: Vec<_> = channels.iter().map(StoreKey::as_str).collect();
-        let Err(error) = within(connection.subscribe(&names)).await else {
+        let Err(error) = within(CONFIRM, connection.subscribe(&names)).await else {
             confirmed.extend(channels.iter().cloned());
             self.publish(confirmed);
             return Ok(());
@@ -291,6 +298,27 @@ impl Shared {
         self.confirmations.send_modify(|count| *count += 1);
     }
 
+    /// Whether the connection's pushes can be proven to arrive: a login may lack the rights to that.
+    async fn try_probe(&self, connection: &Wire) -> Result<(), RedisError> {
+        self.proves.store(true, Ordering::SeqCst);
+        match within(PROVEN, connection.subscribe(&[self.probe.channel()])).await {
+            Err(error) if is_refusal(&error) => {
+                self.stop_proving(&error);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn stop_proving(&self, error: &RedisError) {
+        self.proves.store(false, Ordering::SeqCst);
+        tracing::info!(
+            %error,
+            channel = self.probe.channel(),
+            "cannot prove that events arrive: the server refuses a channel of ours"
+        );
+    }
+
     /// A new connection starts with nothing confirmed.
     fn interrupt(&self) {
         let mut registry = self.registry();
@@ -337,7 +365,27 @@ impl Hooks for Shared {
             confirmed.clear();
             self.interrupt();
         }
+        self.try_probe(connection).await?;
         self.reconcile(connection).await
+    }
+
+    /// Asks for a push, too: a connection that only answers delivers nothing.
+    async fn heartbeat(&self, connection: &Wire) -> Result<(), RedisError> {
+        if !self.proves.load(Ordering::SeqCst) {
+            return ping(connection).await;
+        }
+        let mut commands = Pipeline::with_capacity(2);
+        let probe = self.probe.send(&mut commands);
+        commands.cmd("PING");
+        let mut replies = connection.call_all(&commands).await?;
+        check_pong(replies.pop().unwrap_or_default())?;
+        match replies.pop().map(Value::extract_error) {
+            Some(Err(error)) if is_refusal(&error) => {
+                self.stop_proving(&error);
+                Ok(())
+            }
+            _ => self.probe.check(probe),
+        }
     }
 
     fn on_push(&self, push: PushInfo) {
@@ -351,7 +399,9 @@ impl Hooks for Shared {
         match (push.kind, field) {
             (PushKind::Subscribe, _) => self.on_confirmation(channel),
             (PushKind::Message, Value::BulkString(payload)) => {
-                self.on_message(channel, &payload.into());
+                if !self.probe.hear(channel.as_bytes(), &payload) {
+                    self.on_message(channel, &payload.into());
+                }
             }
             _ => {}
         }
@@ -362,8 +412,16 @@ impl Hooks for Shared {
     }
 }
 
-async fn within(command: impl Future<Output = Result<(), RedisError>>) -> Result<(), RedisError> {
-    match timeout(CONFIRM, command).await {
+/// Whether the server has the rule, and not the connection the fault.
+fn is_refusal(error: &RedisError) -> bool {
+    refusal(error.clone()).kind() == ErrorKind::Refused
+}
+
+async fn within(
+    time: Duration,
+    command: impl Future<Output = Result<(), RedisError>>,
+) -> Result<(), RedisError> {
+    match timeout(time, command).await {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(RedisError::from((
             redis::ErrorKind::Io,

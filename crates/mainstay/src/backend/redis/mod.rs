@@ -20,6 +20,7 @@ mod limit;
 mod link;
 mod lock;
 mod plain_session;
+mod probe;
 mod reply;
 mod scan;
 mod script;

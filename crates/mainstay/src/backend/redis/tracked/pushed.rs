@@ -3,7 +3,6 @@
 //! Every read on the connection is tracked, so a read costs no further command, and the changes
 //! that are made between two commands of one read arrive before its last reply.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -14,6 +13,7 @@ use crate::backend::redis::cluster::Cluster;
 use crate::backend::redis::config::Address;
 use crate::backend::redis::error::refusal;
 use crate::backend::redis::link::{Hooks, Wire, check_pong};
+use crate::backend::redis::probe::PushProbe;
 use crate::backend::unpoisoned::lock;
 use crate::backend::{Lane, Watchers};
 use crate::clock::Clock;
@@ -33,12 +33,9 @@ pub(super) struct Pushed {
     watchers: Arc<Watchers>,
     clock: Arc<dyn Clock>,
     member: Option<Member>,
-    /// A channel that only this connection knows.
-    probe_channel: String,
+    probe: PushProbe,
     /// A key that the node serves, in a Cluster.
     served_key: Mutex<Option<String>>,
-    probes_sent: AtomicU64,
-    probe_heard: AtomicU64,
 }
 
 impl Pushed {
@@ -48,10 +45,8 @@ impl Pushed {
             watchers: Arc::clone(&setup.watchers),
             clock: Arc::clone(&setup.clock),
             member,
-            probe_channel: format!("mainstay-probe:{}", crate::random::token()),
+            probe: PushProbe::default(),
             served_key: Mutex::default(),
-            probes_sent: AtomicU64::new(0),
-            probe_heard: AtomicU64::new(0),
         }
     }
 
@@ -60,9 +55,8 @@ impl Pushed {
     /// out. So is a node that does not serve its slots any more.
     async fn prove(&self, connection: &Wire) -> Result<(), RedisError> {
         let sent = self.clock.now();
-        let probe = self.probes_sent.fetch_add(1, Ordering::SeqCst) + 1;
         let mut commands = Pipeline::with_capacity(3);
-        commands.cmd("PUBLISH").arg(&self.probe_channel).arg(probe);
+        let probe = self.probe.send(&mut commands);
         if let Some(key) = &*lock(&self.served_key) {
             commands.cmd("EXISTS").arg(key);
         }
@@ -73,12 +67,7 @@ impl Pushed {
             .map(Value::extract_error)
             .collect::<Result<Vec<_>, _>>()?;
         check_pong(replies.pop().unwrap_or_default())?;
-        if self.probe_heard.load(Ordering::SeqCst) < probe {
-            return Err(RedisError::from((
-                ErrorKind::Io,
-                "pushes do not arrive on this connection",
-            )));
-        }
+        self.probe.check(probe)?;
         self.lane.confirm(sent);
         Ok(())
     }
@@ -105,7 +94,7 @@ impl Hooks for Pushed {
         tracking.arg("TRACKING").arg("ON");
         let set_up = async {
             connection.call(&tracking).await?.extract_error()?;
-            connection.subscribe(&[&self.probe_channel]).await?;
+            connection.subscribe(&[self.probe.channel()]).await?;
             self.choose_key()?;
             self.prove(connection).await
         };
@@ -132,13 +121,8 @@ impl Hooks for Pushed {
             }
             // Everything was flushed.
             (PushKind::Invalidate, _) => self.on_down(),
-            (PushKind::Message, [Value::BulkString(channel), Value::BulkString(probe)])
-                if *channel == self.probe_channel.as_bytes() =>
-            {
-                let probe = std::str::from_utf8(probe).ok().and_then(|t| t.parse().ok());
-                if let Some(probe) = probe {
-                    self.probe_heard.fetch_max(probe, Ordering::SeqCst);
-                }
+            (PushKind::Message, [Value::BulkString(channel), Value::BulkString(probe)]) => {
+                self.probe.hear(channel, probe);
             }
             _ => {}
         }
