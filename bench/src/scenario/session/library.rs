@@ -70,8 +70,8 @@ async fn same(connection: &MultiplexedConnection) -> Outcome<Pipeline> {
     let user = format!("user:{tag}");
     let mut commands = redis::pipe();
     commands.cmd("TIME");
-    commands.cmd("HGETALL").arg(record);
-    commands.cmd("HGET").arg(user).arg("epoch");
+    commands.cmd("GET").arg(record);
+    commands.cmd("GET").arg(user);
     Ok(commands)
 }
 

@@ -233,7 +233,7 @@ impl Subject {
                 let mut command = vec![words[0], key.text()];
                 command.extend(&words[1..]);
                 let value = connection.command(&command).await.unwrap();
-                writeln!(text, "{} {value:?}", key.text()).unwrap();
+                writeln!(text, "{} {}", key.text(), value.lines()).unwrap();
             }
         }
         Some(text)

@@ -33,26 +33,6 @@ pub(crate) fn list(value: Value) -> Result<Vec<Value>> {
     }
 }
 
-/// The fields of a hash and their values; nothing for a key that is not there.
-pub(crate) fn pairs(value: Value) -> Result<Vec<(Bytes, Bytes)>> {
-    let pairs = match value {
-        Value::Map(pairs) => pairs,
-        Value::Array(items) => {
-            let mut items = items.into_iter();
-            let mut pairs = Vec::with_capacity(items.len() / 2);
-            while let (Some(name), Some(value)) = (items.next(), items.next()) {
-                pairs.push((name, value));
-            }
-            pairs
-        }
-        _ => return Err(wrong("a map")),
-    };
-    let pairs = pairs.into_iter();
-    pairs
-        .map(|(name, value)| Ok((bytes(name)?, bytes(value)?)))
-        .collect()
-}
-
 /// An integer that is not negative; scripts give large ones as decimal text.
 pub(crate) fn count(value: &Value) -> Result<u64> {
     match value {
@@ -61,6 +41,14 @@ pub(crate) fn count(value: &Value) -> Result<u64> {
         _ => None,
     }
     .ok_or_else(|| wrong("a count"))
+}
+
+/// As [`count`], or nothing.
+pub(crate) fn optional_count(value: &Value) -> Result<Option<u64>> {
+    match value {
+        Value::Nil => Ok(None),
+        value => count(value).map(Some),
+    }
 }
 
 /// Bytes, or nothing.

@@ -4,25 +4,31 @@
 -- may have or 0, ARGV[6] '1' when others end for it, ARGV[7] '1' when nobody has logged in,
 -- ARGV[8] id hash of the one whose place it takes or '', then pairs of field, value
 -- RETURNS sessions that ended for it | -1 when there is no room
-local idle, deadline = tonumber(ARGV[3]), now + ARGV[4]
-local at = ends(now, idle, deadline)
-local is_listed, over, epoch, is_first = ARGV[7] ~= '1', 0, '0', false
+local held = {
+  v = 1, epoch = 0, created = now, auth = now, touched = now,
+  idle = tonumber(ARGV[3]), deadline = now + ARGV[4],
+}
+for i = 9, #ARGV, 2 do
+  held[ARGV[i]] = ARGV[i + 1]
+end
+local at = ms(ends(held))
+local is_listed, over, is_first = ARGV[7] ~= '1', 0, false
 local prefix = string.sub(KEYS[1], 1, -#ARGV[2] - 1)
 local replaced, gone = ARGV[8], {}
 -- An id that was rotated away stands for the one that it leads to.
 for _ = 1, 8 do
-  local to = replaced ~= '' and redis.call('HGET', prefix .. replaced, 'to')
-  if not to then
+  local before = replaced ~= '' and read(prefix .. replaced)
+  if not before or not before.to then
     break
   end
-  replaced = to
+  replaced = before.to
 end
 if is_listed then
-  epoch = redis.call('HGET', KEYS[2], 'epoch')
-  if not epoch then
+  held.user, held.epoch = ARGV[1], epoch_of(KEYS[2])
+  if not held.epoch then
     -- Whatever is listed was valid under an epoch that is lost.
     is_first = true
-    epoch = ms(time[1] * 1000000 + time[2])
+    held.epoch = time[1] * 1000000 + time[2]
   elseif tonumber(ARGV[5]) > 0 then
     over = redis.call('ZCOUNT', KEYS[3], '(' .. ms(now), '+inf') - ARGV[5] + 1
     local score = redis.call('ZSCORE', KEYS[3], replaced)
@@ -44,16 +50,13 @@ if is_listed then
   end
 end
 -- First what a full server refuses: it refuses nothing of a script that has written.
-redis.call('HSET', KEYS[1], 'v', 1, 'epoch', epoch, 'created', ms(now), 'auth', ms(now),
-  'touched', ms(now), 'idle', ARGV[3], 'deadline', ms(deadline), unpack(ARGV, 9))
-redis.call('PEXPIREAT', KEYS[1], ms(at))
+redis.call('SET', KEYS[1], cmsgpack.pack(held), 'PXAT', at)
 if not is_listed then
   return 0
 end
-redis.call('HSET', KEYS[1], 'user', ARGV[1])
 if is_first then
   redis.call('UNLINK', KEYS[3])
-  redis.call('HSET', KEYS[2], 'epoch', epoch)
+  redis.call('SET', KEYS[2], ms(held.epoch))
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ms(now))
 for _, id_hash in ipairs(gone) do
@@ -71,7 +74,7 @@ if over > 0 then
     ended = ended + 1
   end
 end
-redis.call('ZADD', KEYS[3], ms(at), ARGV[2])
+redis.call('ZADD', KEYS[3], at, ARGV[2])
 -- The epoch must outlive every session that it makes valid.
 local keep = ms(math.max(redis.call('PTTL', KEYS[2]), ARGV[4] + 60000))
 redis.call('PEXPIRE', KEYS[2], keep)

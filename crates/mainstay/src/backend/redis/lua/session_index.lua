@@ -5,7 +5,7 @@
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local epoch = redis.call('HGET', KEYS[2], 'epoch')
+local epoch = redis.call('GET', KEYS[2])
 if not epoch then
   -- Whatever is listed was valid under an epoch that is lost.
   redis.call('UNLINK', KEYS[1])

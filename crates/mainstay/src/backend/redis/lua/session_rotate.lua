@@ -8,39 +8,41 @@ local held = session(KEYS[1], KEYS[2])
 if not held then
   return nil
 end
-if held.to and held.to ~= ARGV[2] then
-  return redis.call('HGET', KEYS[1], 'by') or ''
-end
 if held.to then
+  local by = held.by or ''
+  if held.to ~= ARGV[2] then
+    return by
+  end
   -- The same call, sent again; or it has moved on since.
   held = session(KEYS[4], KEYS[2])
   if not held or held.to then
-    return redis.call('HGET', KEYS[1], 'by') or ''
+    return by
   end
-  return {ms(ends(held.touched, held.idle, held.deadline) - now), ms(held.deadline - now)}
+  return {ms(ends(held) - now), ms(held.deadline - now)}
 end
 -- That it is asked for by this id is a use of it.
-local from = redis.call('HGET', KEYS[1], 'from')
-if from then
-  local before = string.sub(KEYS[1], 1, -#ARGV[1] - 1) .. from
-  redis.call('PEXPIRE', before, redis.call('HGET', before, 'grace') or ARGV[3], 'LT')
-  redis.call('HDEL', KEYS[1], 'from')
+if held.from then
+  local before = string.sub(KEYS[1], 1, -#ARGV[1] - 1) .. held.from
+  local moved = read(before)
+  if moved then
+    redis.call('PEXPIRE', before, ms(moved.grace or ARGV[3]), 'LT')
+  end
+  held.from = nil
 end
-redis.call('RENAME', KEYS[1], KEYS[4])
-redis.call('HSET', KEYS[1], 'v', 1, 'to', ARGV[2], 'auth', held.auth, 'grace', ARGV[3])
+local moved = {v = 1, to = ARGV[2], auth = held.auth, grace = tonumber(ARGV[3])}
+-- Until the new one is used: as long as the session may last.
+local leads_until = held.deadline
 if ARGV[4] == '' then
-  redis.call('HSET', KEYS[4], 'auth', ms(now), 'touched', ms(now))
-  held.touched = now
-  local at = math.min(now + ARGV[3], ends(now, held.idle, held.deadline))
-  redis.call('PEXPIREAT', KEYS[1], ms(at))
+  held.auth, held.touched = now, now
+  leads_until = math.min(now + ARGV[3], ends(held))
 else
-  redis.call('HSET', KEYS[4], 'from', ARGV[1])
-  redis.call('HSET', KEYS[1], 'by', ARGV[4])
-  -- Until the new one is used: as long as the session may last.
-  redis.call('PEXPIREAT', KEYS[1], ms(held.deadline))
+  held.from, moved.by = ARGV[1], ARGV[4]
 end
-local at = ends(held.touched, held.idle, held.deadline)
-redis.call('PEXPIREAT', KEYS[4], ms(at))
+local at = ends(held)
+-- First what a full server does not refuse: it refuses nothing of a script that has written.
+redis.call('RENAME', KEYS[1], KEYS[4])
+redis.call('SET', KEYS[4], cmsgpack.pack(held), 'PXAT', ms(at))
+redis.call('SET', KEYS[1], cmsgpack.pack(moved), 'PXAT', ms(leads_until))
 -- A listing without members would be gone, and its time to live with it.
 if redis.call('ZSCORE', KEYS[3], ARGV[1]) then
   redis.call('ZADD', KEYS[3], ms(at), ARGV[2])

@@ -11,7 +11,7 @@ end
 local conflicts = {}
 if ARGV[2] == '1' then
   for i = 4, #ARGV, 3 do
-    local is = redis.call('HGET', KEYS[1], ARGV[i])
+    local is = held[ARGV[i]]
     if (is and '=' .. is or '') ~= ARGV[i + 1] then
       conflicts[#conflicts + 1] = ARGV[i]
     end
@@ -21,15 +21,14 @@ if #conflicts > 0 then
   return conflicts
 end
 for i = 4, #ARGV, 3 do
-  if ARGV[i + 2] == '' then
-    redis.call('HDEL', KEYS[1], ARGV[i])
-  else
-    redis.call('HSET', KEYS[1], ARGV[i], string.sub(ARGV[i + 2], 2))
-  end
+  local after = ARGV[i + 2]
+  held[ARGV[i]] = after ~= '' and string.sub(after, 2) or nil
 end
 if ARGV[3] ~= '' then
-  local deadline = now + ARGV[3]
-  redis.call('HSET', KEYS[1], 'touched', ms(now), 'idle', ARGV[3], 'deadline', ms(deadline))
-  follow(KEYS[1], KEYS[3], ARGV[1], now, tonumber(ARGV[3]), deadline)
+  held.touched, held.idle = now, tonumber(ARGV[3])
+  held.deadline = now + held.idle
+  store(KEYS[1], held, KEYS[3], ARGV[1])
+else
+  redis.call('SET', KEYS[1], cmsgpack.pack(held), 'KEEPTTL')
 end
 return {}

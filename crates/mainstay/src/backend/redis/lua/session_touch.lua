@@ -6,15 +6,19 @@ local held = session(KEYS[1], KEYS[2])
 if not held or held.to then
   return held and held.to
 end
+local before, is_due = held.touched, (now - held.touched) * 20 > held.idle
 if KEYS[4] then
-  redis.call('HDEL', KEYS[1], 'from')
-  local grace = redis.call('HGET', KEYS[4], 'grace')
-  if grace then
-    redis.call('PEXPIRE', KEYS[4], grace, 'LT')
+  -- First what a full server does not refuse: it refuses nothing of a script that has written.
+  local moved = read(KEYS[4])
+  if moved and moved.grace then
+    redis.call('PEXPIRE', KEYS[4], ms(moved.grace), 'LT')
   end
+  held.from = nil
 end
-if (now - held.touched) * 20 > held.idle then
-  redis.call('HSET', KEYS[1], 'touched', ms(now))
-  follow(KEYS[1], KEYS[3], ARGV[1], now, held.idle, held.deadline)
+if is_due then
+  held.touched = now
 end
-return {ms(now), ms(held.touched)}
+if is_due or KEYS[4] then
+  store(KEYS[1], held, KEYS[3], ARGV[1])
+end
+return {ms(now), ms(before)}

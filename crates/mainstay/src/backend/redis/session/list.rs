@@ -22,12 +22,6 @@ const BATCH: usize = 64;
 /// Scripts that are on their way at a time.
 const BATCHES_AT_ONCE: usize = 4;
 
-/// What a listing tells of a session.
-const FIELDS: [&str; 13] = [
-    "to", "user", "epoch", "created", "auth", "touched", "idle", "deadline", "network", "agent",
-    "agent1", "agent2", "agent3",
-];
-
 /// How often a listing that changes while it is read is read anew.
 const ROUNDS: usize = 16;
 
@@ -77,7 +71,7 @@ impl RedisSessions {
             .eval(&script::SESSION_INDEX, &all, &limit, Effect::Idempotent)
             .await?;
         let [now, epoch, hashes] = reply::fields(reply)?;
-        let (now, epoch) = (reply::count(&now)?, reply::optional_bytes(epoch)?);
+        let (now, epoch) = (reply::count(&now)?, reply::optional_count(&epoch)?);
         let hashes = reply::list(hashes)?.into_iter().map(reply::text);
         let hashes: Vec<String> = hashes.collect::<Result<_>>()?;
         let batches = hashes
@@ -94,7 +88,7 @@ impl RedisSessions {
         for (id_hash, place) in hashes.into_iter().zip(places) {
             match place {
                 None => page.gone.push(id_hash),
-                Some(Place::Session(held)) if held.is_of(epoch.as_deref()) => {
+                Some(Place::Session(held)) if held.is_of(epoch) => {
                     let record = held.describe(now, held.touched, held.auth);
                     page.sessions.push(ListedSession { id_hash, record });
                 }
@@ -107,10 +101,9 @@ impl RedisSessions {
     async fn read_batch(&self, keys: &UserKeys, hashes: &[String]) -> Result<Vec<Option<Place>>> {
         let records: Vec<_> = hashes.iter().map(|id_hash| keys.record(id_hash)).collect();
         let records: Vec<_> = records.iter().map(StoreKey::as_str).collect();
-        let fields = FIELDS.map(str::as_bytes);
         let reply = self
             .commander
-            .eval(&script::SESSION_LINES, &records, &fields, Effect::Read)
+            .eval(&script::SESSION_LINES, &records, &[], Effect::Read)
             .await?;
         let lines = reply::list(reply)?;
         if lines.len() != hashes.len() {
@@ -121,8 +114,6 @@ impl RedisSessions {
 }
 
 fn place(line: Value) -> Result<Option<Place>> {
-    let names = FIELDS.map(|name| Value::BulkString(name.into()));
-    let pairs = names.into_iter().zip(reply::list(line)?);
-    let there = pairs.filter(|(_, value)| *value != Value::Nil);
-    Place::of(Value::Map(there.collect()))
+    let packed = reply::optional_bytes(line)?;
+    packed.as_ref().map(Place::of).transpose()
 }

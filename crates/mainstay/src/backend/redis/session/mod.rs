@@ -1,4 +1,4 @@
-//! Sessions on Redis: a hash a session, an epoch and a listing a user, all in one slot.
+//! Sessions on Redis: a packed record a session, an epoch and a listing a user, all in one slot.
 
 mod list;
 mod read;
@@ -15,8 +15,9 @@ use super::commander::{Commander, Effect};
 use super::reply;
 use super::script::{self, Script};
 use crate::backend::{
-    Admission, Handover, ListedSession, NewSession, OnConflict, Rotated, Rotation, SUCCESSORS_MAX,
-    Save, Saved, SessionKeys, SessionStore, SessionTimes, StoredSession, UserKeys, WhenFull,
+    Admission, Device, Handover, ListedSession, NewSession, OnConflict, Rotated, Rotation,
+    SUCCESSORS_MAX, Save, Saved, SessionKeys, SessionStore, SessionTimes, StoredSession, UserKeys,
+    WhenFull,
 };
 use crate::error::Result;
 
@@ -112,13 +113,14 @@ impl SessionStore for RedisSessions {
             record::SEED.as_bytes(),
             session.seed.as_bytes(),
         ];
-        let agent = session.device.user_agent.as_deref().unwrap_or_default();
-        let pieces = agent.as_bytes().chunks(record::AGENT_PIECE_BYTES);
-        for (name, piece) in record::AGENT.iter().zip(pieces) {
-            arguments.extend([name.as_bytes(), piece]);
-        }
-        if let Some(network) = &session.device.network {
-            arguments.extend([record::NETWORK.as_bytes(), network.as_bytes()]);
+        let Device {
+            user_agent,
+            network,
+        } = &session.device;
+        for (name, value) in [(record::AGENT, user_agent), (record::NETWORK, network)] {
+            if let Some(value) = value {
+                arguments.extend([name.as_bytes(), value.as_bytes()]);
+            }
         }
         for (name, value) in &session.data {
             arguments.extend([name.as_bytes(), value]);

@@ -93,15 +93,17 @@ impl RedisSessions {
         let record = keys.record();
         let (record, user) = (record.as_str(), keys.of_user.user.as_str());
         let time: [&[u8]; 1] = [b"TIME"];
-        let read: [&[u8]; 2] = [b"HGETALL", record.as_bytes()];
-        let epoch: [&[u8]; 3] = [b"HGET", user.as_bytes(), b"epoch"];
+        let read: [&[u8]; 2] = [b"GET", record.as_bytes()];
+        let epoch: [&[u8]; 2] = [b"GET", user.as_bytes()];
         let reads: [&dyn Request; 3] = [&time, &read, &epoch];
         let replies = self.commander.read_together(record, &reads).await?;
         let [time, read, epoch] = reply::fields(replies)?;
-        let held = match Place::of(read)? {
-            None => return Ok(Seen::Nothing),
-            Some(Place::Moved(moved)) => return Ok(Seen::Moved(moved)),
-            Some(Place::Session(held)) => held,
+        let Some(packed) = reply::optional_bytes(read)? else {
+            return Ok(Seen::Nothing);
+        };
+        let held = match Place::of(&packed)? {
+            Place::Moved(moved) => return Ok(Seen::Moved(moved)),
+            Place::Session(held) => held,
         };
         let [seconds, micros] = reply::fields(time)?;
         let now = reply::count(&seconds)? * 1_000 + reply::count(&micros)? / 1_000;
@@ -109,8 +111,7 @@ impl RedisSessions {
         if now >= held.ends() {
             return Ok(Seen::Nothing);
         }
-        let epoch = reply::optional_bytes(epoch)?;
-        let is_valid = held.is_of(epoch.as_deref());
+        let is_valid = held.is_of(reply::optional_count(&epoch)?);
         Ok(Seen::Session(Sight {
             held,
             now,

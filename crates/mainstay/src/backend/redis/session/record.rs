@@ -1,22 +1,17 @@
-//! A session's hash, as it is read.
+//! A session's record, as it is read: one `MessagePack` map.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Value;
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use crate::backend::redis::reply;
 use crate::backend::{Device, Fields, SessionRecord, TOUCHED_EVERY};
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) const SEED: &str = "seed";
-
-/// What the client calls itself, in pieces: a hash with a longer value takes twice the memory
-/// (`hash-max-listpack-value`).
-pub(super) const AGENT: [&str; 4] = ["agent", "agent1", "agent2", "agent3"];
-pub(super) const AGENT_PIECE_BYTES: usize = 64;
-
+pub(super) const AGENT: &str = "agent";
 pub(super) const NETWORK: &str = "network";
+pub(super) const SEED: &str = "seed";
 
 /// What an id leads to.
 pub(super) enum Place {
@@ -37,7 +32,7 @@ pub(super) struct Moved {
 #[derive(Default)]
 pub(super) struct Held {
     pub(super) user: Option<String>,
-    pub(super) epoch: Bytes,
+    pub(super) epoch: Option<u64>,
     pub(super) created: u64,
     pub(super) auth: u64,
     pub(super) touched: u64,
@@ -51,58 +46,70 @@ pub(super) struct Held {
 }
 
 impl Place {
-    /// `None` for a key that is not there.
-    pub(super) fn of(hash: Value) -> Result<Option<Self>> {
-        let fields = reply::pairs(hash)?;
-        if fields.is_empty() {
-            return Ok(None);
-        }
+    /// Reads a record; what is none is an error, never a session without data.
+    pub(super) fn of(packed: &Bytes) -> Result<Self> {
+        let mut reader = rmp_serde::Deserializer::from_read_ref(&packed[..]);
+        reader.deserialize_map(Fill { packed }).map_err(|source| {
+            let message = "a session's record holds something else than it should";
+            Error::with_source(ErrorKind::Corrupt, message, source)
+        })
+    }
+}
+
+/// Takes a record apart. Values of the data stay where they are: in one buffer.
+struct Fill<'a> {
+    packed: &'a Bytes,
+}
+
+impl<'de> Visitor<'de> for Fill<'de> {
+    type Value = Place;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Place, A::Error> {
         let (mut held, mut to, mut by) = (Held::default(), None, None);
-        let mut agent = [const { None }; AGENT.len()];
-        for (name, value) in fields {
-            match &name[..] {
-                b"to" => to = Some(text(value)?),
-                b"by" => by = Some(text(value)?),
-                b"from" => held.from = Some(text(value)?),
-                b"user" => held.user = Some(text(value)?),
-                b"epoch" => held.epoch = value,
-                b"created" => held.created = number(&value)?,
-                b"auth" => held.auth = number(&value)?,
-                b"touched" => held.touched = number(&value)?,
-                b"idle" => held.idle = number(&value)?,
-                b"deadline" => held.deadline = number(&value)?,
-                b"seed" => held.seed = text(value)?,
-                b"network" => held.device.network = Some(text(value)?),
+        while let Some(name) = fields.next_key::<&[u8]>()? {
+            match name {
+                b"to" => to = Some(fields.next_value()?),
+                b"by" => by = Some(fields.next_value()?),
+                b"from" => held.from = Some(fields.next_value()?),
+                b"user" => held.user = Some(fields.next_value()?),
+                b"epoch" => held.epoch = Some(fields.next_value()?),
+                b"created" => held.created = fields.next_value()?,
+                b"auth" => held.auth = fields.next_value()?,
+                b"touched" => held.touched = fields.next_value()?,
+                b"idle" => held.idle = fields.next_value()?,
+                b"deadline" => held.deadline = fields.next_value()?,
+                b"seed" => held.seed = fields.next_value()?,
+                b"network" => held.device.network = Some(fields.next_value()?),
+                b"agent" => held.device.user_agent = Some(fields.next_value()?),
                 data if data == b"data" || data.starts_with(b".") => {
-                    held.data.insert(text(name)?, value);
+                    let name = std::str::from_utf8(data).map_err(A::Error::custom)?;
+                    let value = self.packed.slice_ref(fields.next_value()?);
+                    held.data.insert(name.to_owned(), value);
                 }
-                other => {
-                    let pieces = AGENT.iter().zip(&mut agent);
-                    for (_, piece) in pieces.filter(|(name, _)| name.as_bytes() == other) {
-                        *piece = Some(value.clone());
-                    }
-                    // Else a field of a later layout, or another program's own.
+                // A field of a later layout, or another program's own.
+                _ => {
+                    fields.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        let agent: Vec<_> = agent.iter().flatten().map(|piece| &piece[..]).collect();
-        if !agent.is_empty() {
-            held.device.user_agent = Some(text(agent.concat().into())?);
-        }
         let auth = held.auth;
-        Ok(Some(match to {
-            Some(to) => Self::Moved(Moved { to, by, auth }),
-            None => Self::Session(held),
-        }))
+        Ok(match to {
+            Some(to) => Place::Moved(Moved { to, by, auth }),
+            None => Place::Session(held),
+        })
     }
 }
 
 impl Held {
     /// Whether no log-out everywhere has ended it.
-    pub(super) fn is_of(&self, epoch: Option<&[u8]>) -> bool {
+    pub(super) fn is_of(&self, epoch: Option<u64>) -> bool {
         match &self.user {
-            Some(_) => epoch == Some(&self.epoch[..]),
-            None => self.epoch == "0".as_bytes(),
+            Some(_) => self.epoch.is_some() && self.epoch == epoch,
+            None => self.epoch == Some(0),
         }
     }
 
@@ -134,18 +141,48 @@ impl Held {
     }
 }
 
-fn text(value: Bytes) -> Result<String> {
-    String::from_utf8(value.into()).map_err(|_| corrupt())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn number(value: &Bytes) -> Result<u64> {
-    let text = std::str::from_utf8(value).ok();
-    text.and_then(|text| text.parse().ok()).ok_or_else(corrupt)
-}
+    fn read(json: &serde_json::Value) -> Result<Place> {
+        Place::of(&rmp_serde::to_vec(json).unwrap().into())
+    }
 
-fn corrupt() -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        "a session's record holds something else than it should",
-    )
+    #[test]
+    fn data_is_bytes_and_unknown_fields_are_nothing() {
+        // As cmsgpack writes them: strings of any bytes, of the type of text.
+        let mut packed = b"\x83\xa5epoch\x00\xa4.key\xa2\xff\x00".to_vec();
+        packed.extend(b"\xa5later\x92\x01\xc0");
+        let Place::Session(held) = Place::of(&packed.into()).unwrap() else {
+            panic!("it is a session");
+        };
+        let wanted = Fields::from([(".key".to_owned(), Bytes::from_static(b"\xff\x00"))]);
+        assert_eq!((held.data, held.user), (wanted, None));
+        assert_eq!(held.epoch, Some(0));
+    }
+
+    #[test]
+    fn what_is_no_record_is_an_error() {
+        let wrong = [
+            serde_json::json!({"created": "yesterday"}),
+            serde_json::json!({"created": -1}),
+            serde_json::json!({"user": 7}),
+            serde_json::json!(["user"]),
+            serde_json::json!("user"),
+        ];
+        for record in wrong {
+            let error = read(&record).err().expect("it is no record");
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{record}");
+        }
+        assert!(Place::of(&Bytes::new()).is_err() && Place::of(&Bytes::from("{}")).is_err());
+    }
+
+    #[test]
+    fn a_session_without_an_epoch_is_of_none() {
+        let Place::Session(held) = read(&serde_json::json!({"user": "ada"})).unwrap() else {
+            panic!("it is a session");
+        };
+        assert!(!held.is_of(None) && !held.is_of(Some(0)));
+    }
 }
