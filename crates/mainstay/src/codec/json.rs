@@ -25,12 +25,17 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     }
 
     fn decode(&self, bytes: &Bytes) -> Result<T> {
-        serde_json::from_slice(bytes).map_err(|source| {
-            Error::with_source(
-                ErrorKind::Codec,
-                "stored value is not the expected JSON",
-                source,
-            )
-        })
+        read(bytes)
     }
+}
+
+/// The value of stored JSON.
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|source| {
+        Error::with_source(
+            ErrorKind::Codec,
+            "stored value is not the expected JSON",
+            source,
+        )
+    })
 }

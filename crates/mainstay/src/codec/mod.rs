@@ -1,6 +1,6 @@
 //! How a value becomes bytes.
 
-mod json;
+pub(crate) mod json;
 mod message_pack;
 mod raw;
 

@@ -160,10 +160,18 @@ impl Keyspace {
     /// `tag` is derived from the user: all keys of one user share a slot.
     pub(crate) fn sessions(&self, tag: &str) -> UserKeys {
         UserKeys {
-            records: self.key(format_args!("session:{{{tag}}}:")),
-            user: self.key(format_args!("user:{{{tag}}}")),
-            index: self.key(format_args!("user:{{{tag}}}:sessions")),
+            records: self.joined(["session:{", tag, "}:"]),
+            user: self.joined(["user:{", tag, "}"]),
+            index: self.joined(["user:{", tag, "}:sessions"]),
         }
+    }
+
+    /// As [`key`](Self::key), at a fraction of the cost: for keys of every request.
+    fn joined(&self, [start, tag, end]: [&str; 3]) -> StoreKey {
+        StoreKey::new(match &self.0 {
+            Some(namespace) => [namespace.as_str(), ":", start, tag, end].concat(),
+            None => [start, tag, end].concat(),
+        })
     }
 
     /// As the plain recipe has them: what follows is not escaped, and holds no braces.

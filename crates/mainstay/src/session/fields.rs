@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::backend::{FieldChange, Fields};
-use crate::codec::{Codec, Json};
+use crate::codec::{Codec, json};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The name of data that is not made of keys.
@@ -64,21 +64,25 @@ impl<T: Serialize + DeserializeOwned> Layout<T> for PerKey {
 
     fn join(&self, fields: &Fields) -> Result<T> {
         if let Some(whole) = fields.get(WHOLE) {
-            return Json.decode(whole);
+            return json::read(whole);
         }
-        let mut text = Vec::with_capacity(64);
+        // With quotes, a colon and a comma, unless the name has to be escaped.
+        let sizes = fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 4);
+        let mut text = Vec::with_capacity(sizes.sum::<usize>() + 2);
         text.push(b'{');
         for (name, value) in fields {
             if text.len() > 1 {
                 text.push(b',');
             }
-            let key = Value::from(name.strip_prefix('.').unwrap_or(name)).to_string();
-            text.extend_from_slice(key.as_bytes());
+            let key = name.strip_prefix('.').unwrap_or(name);
+            serde_json::to_writer(&mut text, key).expect("invariant: text has a JSON form");
             text.push(b':');
             text.extend_from_slice(value);
         }
         text.push(b'}');
-        Json.decode(&Bytes::from(text))
+        json::read(&text)
     }
 }
 

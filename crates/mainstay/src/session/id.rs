@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,7 +35,7 @@ const HASH_BYTES: usize = 24;
 /// # Ok::<(), mainstay::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SessionId(String);
+pub struct SessionId(Arc<str>);
 
 impl SessionId {
     /// Length of the text.
@@ -47,13 +48,8 @@ impl SessionId {
     /// not show the input.
     pub fn parse(text: &str) -> Result<Self> {
         let malformed = || Error::invalid("session id is not 48 characters of base64url");
-        if text.len() != Self::CHARS {
-            return Err(malformed());
-        }
-        match URL_SAFE_NO_PAD.decode(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(_) => Err(malformed()),
-        }
+        decode(text).ok_or_else(malformed)?;
+        Ok(Self(text.into()))
     }
 
     /// The text, for a cookie or a token. Keep it out of logs.
@@ -64,7 +60,7 @@ impl SessionId {
     /// A new id for the user with this tag.
     pub(super) fn random(tag: &UserTag) -> Self {
         let random = URL_SAFE_NO_PAD.encode(random::bytes::<RANDOM_BYTES>());
-        Self(format!("{}{random}", tag.0))
+        Self(format!("{}{random}", tag.0).into())
     }
 
     /// The id that follows from this one by `derivation`, which alone tells nobody anything: it is
@@ -75,11 +71,12 @@ impl SessionId {
         mac.update(b"mainstay session successor");
         mac.update(derivation.as_bytes());
         let random = encode_start::<RANDOM_BYTES>(&mac.finalize().into_bytes());
-        Self(format!("{}{random}", self.tag().0))
+        Self(format!("{}{random}", self.tag().0).into())
     }
 
     pub(super) fn tag(&self) -> UserTag {
-        UserTag(self.0.chars().take(TAG_CHARS).collect())
+        let tag = self.0.get(..TAG_CHARS);
+        UserTag(tag.expect("invariant: an id begins with a tag").to_owned())
     }
 
     /// What is stored in place of the id: the start of SHA-256 over its 36 bytes.
@@ -87,11 +84,16 @@ impl SessionId {
         encode_start::<HASH_BYTES>(&Sha256::digest(self.bytes()))
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        URL_SAFE_NO_PAD
-            .decode(&self.0)
-            .expect("invariant: an id is base64url")
+    fn bytes(&self) -> [u8; ID_BYTES] {
+        decode(&self.0).expect("invariant: an id is base64url")
     }
+}
+
+/// The bytes of an id; `None` for text that is none.
+fn decode(text: &str) -> Option<[u8; ID_BYTES]> {
+    let mut bytes = [0; ID_BYTES];
+    let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    (decoded == ID_BYTES).then_some(bytes)
 }
 
 impl FromStr for SessionId {

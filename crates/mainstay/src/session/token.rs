@@ -66,11 +66,15 @@ impl KeyRing {
         let (id, code) = text
             .split_at_checked(SessionId::CHARS)
             .ok_or_else(refused)?;
-        let code = URL_SAFE_NO_PAD.decode(code).map_err(|_| refused())?;
+        let mut mac = [0; MAC_BYTES];
+        let decoded = URL_SAFE_NO_PAD.decode_slice(code, &mut mac);
+        if decoded != Ok(MAC_BYTES) {
+            return Err(refused());
+        }
         let is_signed = self
             .0
             .iter()
-            .any(|key| over(key, id).verify_truncated_left(&code).is_ok());
+            .any(|key| over(key, id).verify_truncated_left(&mac).is_ok());
         if is_signed {
             SessionId::parse(id)
         } else {

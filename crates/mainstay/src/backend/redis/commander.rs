@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::cluster::{AnyNode, Cluster};
 use super::config::{Address, RedisConfig, Topology};
@@ -150,14 +150,17 @@ impl Commander {
         self.attempts(key, &Message::Plain(request), effect).await
     }
 
-    /// Sends several reads of the slot of `key` together; their replies as an array.
+    /// Sends several reads of the slot of `key` together; their replies as an array. Ends by the
+    /// `deadline`.
     pub(crate) async fn read_together(
         &self,
         key: &str,
         requests: &[&dyn Request],
+        deadline: Instant,
     ) -> Result<Value> {
         let message = Message::Together(requests);
-        self.attempts(key, &message, Effect::Read).await
+        self.attempts_until(deadline, key, &message, Effect::Read)
+            .await
     }
 
     /// Runs a script by its digest; by its source where the server does not know it yet.
@@ -263,14 +266,21 @@ impl Commander {
 
     /// Ends work of several commands when one command's time is over.
     pub(crate) async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match timeout(self.limits.command, work).await {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => Err(Failure::Lost(None).into_error(true)),
-        }
+        until(self.deadline(), work).await
     }
 
     async fn attempts(&self, key: &str, message: &Message<'_>, effect: Effect) -> Result<Value> {
-        let deadline = self.deadline();
+        self.attempts_until(self.deadline(), key, message, effect)
+            .await
+    }
+
+    async fn attempts_until(
+        &self,
+        deadline: Instant,
+        key: &str,
+        message: &Message<'_>,
+        effect: Effect,
+    ) -> Result<Value> {
         let mut pause = FIRST_PAUSE;
         let mut retries_left = self.limits.retries;
         let mut was_lost = false;
@@ -357,6 +367,17 @@ impl Commander {
                 Box::pin(cluster.call(key.as_bytes(), request, deadline)).await
             }
         }
+    }
+}
+
+/// Ends work at a deadline, as one command's.
+pub(crate) async fn until<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match timeout_at(deadline, work).await {
+        Ok(outcome) => outcome,
+        Err(_elapsed) => Err(Failure::Lost(None).into_error(true)),
     }
 }
 

@@ -89,7 +89,8 @@ impl RedisSessions {
             match place {
                 None => page.gone.push(id_hash),
                 Some(Place::Session(held)) if held.is_of(epoch) => {
-                    let record = held.describe(now, held.touched, held.auth);
+                    let (last_use, auth) = (held.touched, held.auth);
+                    let record = held.told(now, last_use, auth).record;
                     page.sessions.push(ListedSession { id_hash, record });
                 }
                 Some(Place::Session(_) | Place::Moved(_)) => page.has_changed = true,

@@ -144,7 +144,7 @@ impl SessionStore for RedisSessions {
     }
 
     async fn load(&self, keys: &SessionKeys) -> Result<Option<StoredSession>> {
-        self.commander.within(self.read(keys)).await
+        self.read(keys).await
     }
 
     async fn save(&self, keys: &SessionKeys, save: &Save<'_>) -> Result<Saved> {

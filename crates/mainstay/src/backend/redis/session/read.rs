@@ -8,10 +8,11 @@
 //! after it. Then a script looks at both at once, as it does when a use is to be written down.
 
 use redis::Value;
+use tokio::time::Instant;
 
-use super::record::{Held, Moved, Place};
+use super::record::{Held, Moved, Place, Told};
 use super::{Answer, RedisSessions};
-use crate::backend::redis::commander::Effect;
+use crate::backend::redis::commander::{Effect, until};
 use crate::backend::redis::link::Request;
 use crate::backend::redis::{reply, script};
 use crate::backend::{SUCCESSORS_MAX, SessionKeys, StoredSession};
@@ -32,6 +33,21 @@ struct Sight {
     is_valid: bool,
 }
 
+impl Sight {
+    /// Whether all that there is to know is seen, and nothing is to be written down.
+    fn is_all(&self) -> bool {
+        self.is_valid && self.held.from.is_none() && !self.held.is_worth_a_touch(self.now)
+    }
+}
+
+/// What a session's use has found.
+enum Use {
+    /// It was used before at this time.
+    After(u64),
+    Moved,
+    Gone,
+}
+
 /// When a use was written down, and when the one before it.
 enum Touched {
     At { now: u64, before: u64 },
@@ -42,13 +58,33 @@ enum Touched {
 
 impl RedisSessions {
     /// The session that an id leads to; counts as activity.
+    ///
+    /// Nearly always there is nothing to do but to read it, which watches over its time itself.
     pub(super) async fn read(&self, asked: &SessionKeys) -> Result<Option<StoredSession>> {
+        let deadline = self.commander.deadline();
+        match self.see(asked, deadline).await? {
+            Seen::Nothing => Ok(None),
+            Seen::Session(sight) if sight.is_all() => {
+                let (last_use, auth) = (sight.held.touched, sight.held.auth);
+                let told = sight.held.told(sight.now, last_use, auth);
+                Ok(Some(stored(told, asked.id_hash.clone(), Some(Vec::new()))))
+            }
+            seen => until(deadline, self.follow(asked, seen, deadline)).await,
+        }
+    }
+
+    /// Goes on where an id leads, and writes down that the session is used.
+    async fn follow(
+        &self,
+        asked: &SessionKeys,
+        mut seen: Seen,
+        deadline: Instant,
+    ) -> Result<Option<StoredSession>> {
         let mut keys = asked.clone();
         let (mut successors, mut auth) = (Some(Vec::new()), u64::MAX);
         for _ in 0..=SUCCESSORS_MAX {
-            let mut sight = match self.see(&keys).await? {
+            match seen {
                 Seen::Nothing => return Ok(None),
-                Seen::Session(sight) => sight,
                 Seen::Moved(moved) => {
                     auth = auth.min(moved.auth);
                     successors = successors.zip(moved.by).map(|(mut known, by)| {
@@ -56,47 +92,58 @@ impl RedisSessions {
                         known
                     });
                     keys = keys.moved(moved.to);
-                    continue;
                 }
-            };
-            let mut last_use = sight.held.touched;
-            let from = sight.held.from.clone().filter(|_| keys == *asked);
-            let is_due = sight.held.is_worth_a_touch(sight.now) || from.is_some();
-            if is_due || !sight.is_valid {
-                match self.touch(&keys, from.as_deref(), &sight).await? {
-                    Touched::Gone => return Ok(None),
-                    // It was rotated meanwhile: how, is read from where it was.
-                    Touched::Moved => continue,
-                    Touched::At { now, before } => {
-                        (sight.now, last_use) = (now, before);
-                        if sight.held.is_worth_a_touch(now) {
-                            sight.held.touched = now;
+                Seen::Session(mut sight) => {
+                    // Who is led here by the id before has not seen this one.
+                    sight.held.from.take_if(|_| keys != *asked);
+                    match self.use_now(&keys, &mut sight).await? {
+                        Use::Gone => return Ok(None),
+                        // It was rotated meanwhile: how, is read from where it was.
+                        Use::Moved => {}
+                        Use::After(last_use) => {
+                            let auth = auth.min(sight.held.auth);
+                            let told = sight.held.told(sight.now, last_use, auth);
+                            return Ok(Some(stored(told, keys.id_hash, successors)));
                         }
                     }
-                    Touched::Not => {}
                 }
             }
-            let Sight { held, now, .. } = sight;
-            let auth = auth.min(held.auth);
-            return Ok(Some(StoredSession {
-                record: held.describe(now, last_use, auth),
-                data: held.data,
-                seed: held.seed,
-                id_hash: keys.id_hash,
-                successors,
-            }));
+            seen = self.see(&keys, deadline).await?;
         }
         Ok(None)
     }
 
-    async fn see(&self, keys: &SessionKeys) -> Result<Seen> {
+    /// Writes down that a session is used, where that is due, and looks anew at one that may have ended.
+    async fn use_now(&self, keys: &SessionKeys, sight: &mut Sight) -> Result<Use> {
+        let last_use = sight.held.touched;
+        if sight.is_all() {
+            return Ok(Use::After(last_use));
+        }
+        Ok(match self.touch(keys, sight).await? {
+            Touched::Gone => Use::Gone,
+            Touched::Moved => Use::Moved,
+            Touched::Not => Use::After(last_use),
+            Touched::At { now, before } => {
+                sight.now = now;
+                if sight.held.is_worth_a_touch(now) {
+                    sight.held.touched = now;
+                }
+                Use::After(before)
+            }
+        })
+    }
+
+    async fn see(&self, keys: &SessionKeys, deadline: Instant) -> Result<Seen> {
         let record = keys.record();
         let (record, user) = (record.as_str(), keys.of_user.user.as_str());
         let time: [&[u8]; 1] = [b"TIME"];
         let read: [&[u8]; 2] = [b"GET", record.as_bytes()];
         let epoch: [&[u8]; 2] = [b"GET", user.as_bytes()];
         let reads: [&dyn Request; 3] = [&time, &read, &epoch];
-        let replies = self.commander.read_together(record, &reads).await?;
+        let replies = self
+            .commander
+            .read_together(record, &reads, deadline)
+            .await?;
         let [time, read, epoch] = reply::fields(replies)?;
         let Some(packed) = reply::optional_bytes(read)? else {
             return Ok(Seen::Nothing);
@@ -121,12 +168,8 @@ impl RedisSessions {
 
     /// Writes down that a session is used. Where that fails, as at a full or read-only server, a session
     /// that was seen to be valid is so all the same.
-    async fn touch(
-        &self,
-        keys: &SessionKeys,
-        from: Option<&str>,
-        sight: &Sight,
-    ) -> Result<Touched> {
+    async fn touch(&self, keys: &SessionKeys, sight: &Sight) -> Result<Touched> {
+        let from = sight.held.from.as_deref();
         let from = from.map(|id_hash| keys.of_user.record(id_hash));
         let from = from.as_ref().map(crate::StoreKey::as_str);
         let touched = self
@@ -151,5 +194,16 @@ impl RedisSessions {
                 }
             }
         })
+    }
+}
+
+fn stored(told: Told, id_hash: String, successors: Option<Vec<String>>) -> StoredSession {
+    let Told { record, data, seed } = told;
+    StoredSession {
+        record,
+        data,
+        seed,
+        id_hash,
+        successors,
     }
 }

@@ -45,6 +45,13 @@ pub(super) struct Held {
     pub(super) data: Fields,
 }
 
+/// What a session has for its readers.
+pub(super) struct Told {
+    pub(super) record: SessionRecord,
+    pub(super) data: Fields,
+    pub(super) seed: String,
+}
+
 impl Place {
     /// Reads a record; what is none is an error, never a session without data.
     pub(super) fn of(packed: &Bytes) -> Result<Self> {
@@ -126,17 +133,24 @@ impl Held {
         idle_for.saturating_mul(u64::from(TOUCHED_EVERY)) > self.idle
     }
 
-    pub(super) fn describe(&self, now: u64, last_use: u64, auth: u64) -> SessionRecord {
+    /// What is told of it, with the times that others know better than the record.
+    pub(super) fn told(self, now: u64, last_use: u64, auth: u64) -> Told {
         let since = |earlier: u64| Duration::from_millis(now.saturating_sub(earlier));
         let until = |later: u64| Duration::from_millis(later.saturating_sub(now));
-        SessionRecord {
-            user: self.user.clone(),
-            device: self.device.clone(),
+        let expires_in = until(self.ends());
+        let record = SessionRecord {
+            user: self.user,
+            device: self.device,
             age: since(self.created),
             authenticated_for: since(auth),
             idle_for: since(last_use),
-            expires_in: until(self.ends()),
+            expires_in,
             absolute_in: until(self.deadline),
+        };
+        Told {
+            record,
+            data: self.data,
+            seed: self.seed,
         }
     }
 }
