@@ -1,5 +1,5 @@
-//! Caching, sessions, pub/sub, rate limits and distributed locks for services, in-process or on
-//! Redis and Valkey.
+//! Caching, sessions, pub/sub, queues, rate limits and distributed locks for services, in-process
+//! or on Redis and Valkey.
 //!
 //! One handle, [`Mainstay`], opens a backend by its URL and hands out typed handles for each
 //! area. The same code runs on `memory:` with nothing installed and on `redis://`, Sentinel or
@@ -64,6 +64,7 @@ pub mod codec;
 pub mod http;
 pub mod lock;
 pub mod pubsub;
+pub mod queue;
 pub mod ratelimit;
 pub mod session;
 
@@ -99,6 +100,11 @@ struct CacheGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/locks.md")]
 struct LockGuide;
+
+/// And those of the guide to queues.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/queues.md")]
+struct QueueGuide;
 
 /// And those of the guide to limits.
 #[cfg(doctest)]

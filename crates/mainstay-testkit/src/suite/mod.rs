@@ -21,6 +21,9 @@ pub mod lock_drops;
 pub mod lock_kinds;
 pub mod near;
 pub mod plain_session;
+pub mod queue;
+pub mod queue_dead;
+pub mod queue_work;
 pub mod session;
 pub mod session_data;
 pub mod session_ids;
@@ -280,6 +283,46 @@ macro_rules! behaviours {
                 a_latch_opens_when_all_have_arrived
                 a_smaller_fence_never_replaces_a_guarded_value
                 work_under_a_lock_ends_with_the_lock
+            }
+            queue {
+                a_job_is_gone_when_it_is_done
+                jobs_come_in_the_order_in_which_they_were_pushed
+                a_delayed_job_comes_when_it_is_due_and_not_before
+                an_id_is_pushed_once_within_its_window
+                concurrent_pushes_of_one_id_add_one_job
+                a_full_queue_says_so_and_drops_nothing
+                a_job_whose_lease_has_ended_comes_before_all_others
+                who_has_lost_a_delivery_can_do_nothing_with_it
+                a_lease_that_is_renewed_goes_on
+                a_failed_job_comes_again_as_the_same_job
+                what_is_given_back_does_not_count
+                jobs_of_one_key_come_one_at_a_time_and_in_order
+                a_delayed_job_holds_up_the_later_ones_of_its_key
+                queues_and_namespaces_are_apart
+                many_large_jobs_are_not_taken_at_once
+                every_key_of_a_queue_ends
+                what_is_out_of_range_is_refused
+            }
+            queue_dead {
+                a_job_is_dead_after_its_last_attempt
+                lost_workers_count_as_attempts
+                a_job_of_a_key_that_dies_makes_way_for_the_next
+                dead_letters_are_listed_replayed_and_forgotten
+                dead_letters_are_bounded_and_what_falls_out_is_counted
+                a_letter_whose_id_is_a_job_again_stays_dead
+            }
+            queue_work {
+                a_worker_who_waits_is_called
+                workers_share_the_jobs
+                no_more_are_in_flight_than_a_worker_may_have
+                a_long_job_is_extended_while_its_worker_lives
+                a_worker_learns_that_it_has_lost_a_delivery
+                a_dropped_delivery_is_a_failed_attempt
+                what_cannot_be_decoded_is_dead_and_others_go_on
+                a_handler_decides_by_what_it_returns
+                jobs_of_one_key_are_never_worked_on_together
+                a_worker_that_ends_gives_back_what_is_not_done
+                a_handler_has_the_grace_to_end
             }
             health {
                 a_probe_names_the_server

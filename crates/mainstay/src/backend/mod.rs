@@ -16,6 +16,7 @@ mod latch;
 mod limit;
 mod lock;
 mod plain_session;
+mod queue;
 mod session;
 mod turns;
 pub(crate) mod unpoisoned;
@@ -49,6 +50,10 @@ pub use lock::{
     REMEMBERED, Renewal, ScanFrom, ScanPart, Wakeups,
 };
 pub use plain_session::{NewPlainSession, PlainLayout, PlainSession, PlainSessionStore};
+pub use queue::{
+    HeldJob, Letter, LetterRules, NewJob, Push, QueueStore, QueueView, Settled, Settlement, Taken,
+    TakenJob, Verdict, Want,
+};
 pub use session::{
     Admission, Cap, Device, FieldChange, Fields, Handover, ListedSession, NewSession, OnConflict,
     Rotated, Rotation, SUCCESSORS_MAX, Save, Saved, SessionKeys, SessionRecord, SessionStore,
@@ -87,5 +92,6 @@ pub(crate) struct Stores {
     pub(crate) shares: Arc<dyn LockStore>,
     pub(crate) latches: Arc<dyn LatchStore>,
     pub(crate) fenced: Arc<dyn FencedStore>,
+    pub(crate) queues: Arc<dyn QueueStore>,
     pub(crate) health: Arc<dyn Health>,
 }

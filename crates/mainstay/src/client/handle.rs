@@ -17,6 +17,7 @@ use crate::lock::{
     LockKind, LockList, LockSetBuilder, ReadWriteLockBuilder, SemaphoreBuilder, Terms,
 };
 use crate::pubsub::{ChannelBuilder, Subscriber};
+use crate::queue::QueueBuilder;
 use crate::ratelimit::{Limiter, Policy};
 #[cfg(feature = "tower-sessions")]
 use crate::session::TowerSessionStore;
@@ -226,6 +227,18 @@ impl Mainstay {
         Subscriber::open(&**store, &self.0.keyspace, channels, buffer_bytes).await
     }
 
+    /// Starts to define a queue of jobs that carry a `T`.
+    pub fn queue<T>(&self, name: &str) -> QueueBuilder<T> {
+        let inner = &*self.0;
+        QueueBuilder::new(
+            Arc::clone(&inner.stores.queues),
+            inner.keyspace.clone(),
+            Arc::clone(&inner.clock),
+            inner.command_timeout,
+            name,
+        )
+    }
+
     /// A limiter for one policy; [`and`](Limiter::and) adds others.
     pub fn limiter(&self, policy: Policy) -> Limiter {
         let inner = &*self.0;
@@ -405,6 +418,15 @@ mod tests {
         between_threads(subscriber.next()).await;
         let oldest = crate::pubsub::Start::Beginning;
         assert_eq!(between_threads(history.read(oldest, 1)).await?.len(), 1);
+
+        let queue = stay.queue::<u8>("q").build()?;
+        drop(between_threads(queue.push(&1)).await?);
+        drop(between_threads(queue.job(&2).key("k").push()).await?);
+        let mut worker = queue.worker().start()?;
+        let delivery = between_threads(worker.next()).await.expect("it runs");
+        let settled = between_threads(delivery.ack()).await?;
+        assert_eq!(settled, crate::queue::Settled::Settled);
+        between_threads(worker.drain(Duration::ZERO)).await;
 
         let limiter = stay.limiter(Policy::window("p", 1, Duration::from_secs(1))?);
         assert!(between_threads(limiter.check("k")).await?.is_allowed());

@@ -142,6 +142,10 @@ impl Keyspace {
         self.key(format_args!("fenced:{name}"))
     }
 
+    pub(crate) fn queue(&self, name: &Name) -> StoreKey {
+        self.key(format_args!("queue:{name}"))
+    }
+
     /// A channel carries its plain name, so that any client's `SUBSCRIBE name` hears it.
     pub(crate) fn channel(&self, name: &Name) -> StoreKey {
         self.key(format_args!("{name}"))

@@ -18,6 +18,7 @@ mod limit;
 mod listing;
 mod lock;
 mod plain_session;
+mod queue;
 mod session;
 
 use std::sync::Arc;
@@ -42,7 +43,8 @@ pub(crate) fn open(clock: Arc<dyn Clock>) -> Stores {
         locks: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),
         shares: Arc::new(lock::MemoryLocks::new(Arc::clone(&clock))),
         latches: Arc::new(latch::MemoryLatches::new(Arc::clone(&clock))),
-        fenced: Arc::new(fenced::MemoryFenced::new(clock)),
+        fenced: Arc::new(fenced::MemoryFenced::new(Arc::clone(&clock))),
+        queues: Arc::new(queue::MemoryQueues::new(clock)),
         health: Arc::new(health::MemoryHealth::new()),
     }
 }

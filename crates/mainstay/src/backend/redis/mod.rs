@@ -21,6 +21,7 @@ mod link;
 mod lock;
 mod plain_session;
 mod probe;
+mod queue;
 mod reply;
 mod scan;
 mod script;
@@ -161,6 +162,11 @@ pub(crate) async fn open(
             limits,
         )),
         fenced: Arc::new(fenced::RedisFenced::new(Arc::clone(&commander))),
+        queues: Arc::new(queue::RedisQueues::new(
+            Arc::clone(&commander),
+            Arc::clone(&hub),
+            limits,
+        )),
         health: Arc::new(health::RedisHealth::start(commander, &hub, keyspace)),
     })
 }
