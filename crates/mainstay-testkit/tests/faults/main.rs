@@ -12,6 +12,7 @@ mod link;
 mod locks;
 mod pushes;
 mod realtime;
+mod queues;
 mod replies;
 mod sentinel;
 mod sessions;

@@ -36,28 +36,29 @@ impl<T: Send + 'static> Worker<T> {
     /// handlers are dropped, too, and their attempts have failed.
     ///
     /// ```
+    /// use std::sync::Arc;
     /// use mainstay::Mainstay;
+    /// use tokio::sync::Notify;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> mainstay::Result<()> {
     /// let queue = Mainstay::memory().queue::<u32>("squares").build()?;
     /// queue.push(&12).await?;
-    /// let (done, finished) = tokio::sync::oneshot::channel();
-    /// let done = std::sync::Arc::new(std::sync::Mutex::new(Some(done)));
+    /// let done = Arc::new(Notify::new());
     /// let worker = queue.worker().concurrency(16).start()?;
-    /// let shutdown = async { drop(finished.await) };
     /// worker
-    ///     .serve(shutdown, move |job| {
+    ///     .serve(done.notified(), |job| {
     ///         let done = done.clone();
     ///         async move {
     ///             let square = job.data.checked_mul(job.data).ok_or("too large")?;
     ///             assert_eq!(square, 144);
-    ///             drop(done.lock().map(|mut done| done.take()));
+    ///             done.notify_one();
     ///             Ok::<_, &str>(())
     ///         }
     ///     })
     ///     .await;
-    /// assert_eq!(queue.stats().await?.in_flight, 0);
+    /// let stats = queue.stats().await?;
+    /// assert_eq!((stats.ready, stats.in_flight), (0, 0));
     /// # Ok(())
     /// # }
     /// ```

@@ -7,6 +7,8 @@
 //! mainstay-worker subscribe URL CHANNEL
 //! mainstay-worker share URL NAME UNITS
 //! mainstay-worker holder URL NAME TTL_MS   then lines of work, see `holder.rs`
+//! mainstay-worker deliver URL QUEUE LEASE_MS CONCURRENCY   see `queue.rs`
+//! mainstay-worker serve URL QUEUE LEASE_MS
 //! mainstay-worker session URL    then lines of work on standard input, see `session.rs`
 //! mainstay-worker cache URL      then lines of work on standard input, see `cache.rs`
 //! ```
@@ -15,6 +17,7 @@ mod cache;
 mod clock;
 mod holder;
 mod prepaid;
+mod queue;
 mod session;
 
 use std::env;
@@ -36,7 +39,7 @@ use self::clock::{WorkerClock, since_boot_micros};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-const USAGE: &str = "expected limit URL POLICIES SUBJECTS SECONDS, prepaid URL POLICY SUBJECT SECONDS NODES, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS, session URL or cache URL";
+const USAGE: &str = "expected limit URL POLICIES SUBJECTS SECONDS, prepaid URL POLICY SUBJECT SECONDS NODES, lock URL NAMES SECTIONS, subscribe URL CHANNEL, share URL NAME UNITS, holder URL NAME TTL_MS, deliver URL QUEUE LEASE_MS CONCURRENCY, serve URL QUEUE LEASE_MS, session URL or cache URL";
 const LOCK_TTL: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
@@ -55,6 +58,10 @@ async fn main() -> ExitCode {
         ["subscribe", url, channel] => subscribe(url, channel).await,
         ["share", url, name, units] => holder::share(url, name, units).await,
         ["holder", url, name, ttl] => holder::serve(url, name, ttl).await,
+        ["deliver", url, name, lease, concurrency] => {
+            queue::deliver(url, name, lease, concurrency).await
+        }
+        ["serve", url, name, lease] => queue::serve(url, name, lease).await,
         ["session", url] => session::serve(url).await,
         ["cache", url] => cache::serve(url).await,
         _ => Err(USAGE.into()),
