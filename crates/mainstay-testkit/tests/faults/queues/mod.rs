@@ -1,5 +1,6 @@
 //! What queues promise, whatever fails.
 
+mod model;
 mod poison;
 mod replies;
 mod restart;

@@ -21,11 +21,11 @@ const LEASE_MS: &str = "500";
 const WORKERS: usize = 3;
 
 /// Starts workers again as they die, until all jobs have ended; what they said.
-async fn work(url: &str, ended: impl Future<Output = ()>) -> (Vec<Value>, usize) {
+async fn work(url: &str, name: &str, ended: impl Future<Output = ()>) -> (Vec<Value>, usize) {
     let mut ended = std::pin::pin!(ended);
     let (mut lines, mut deaths) = (Vec::new(), 0);
     let start = || {
-        let mut worker = Worker::start(&["serve", url, NAME, LEASE_MS]);
+        let mut worker = Worker::start(&["serve", url, name, LEASE_MS]);
         Box::pin(async move {
             let mut lines = Vec::new();
             worker.read_on(&mut lines).await;
@@ -57,10 +57,11 @@ async fn t7_poison_is_dead_after_its_attempts_and_keeps_nobody_from_work(flavor:
     let stay = connect(&server.url()).await;
     let queue = queue(&stay);
     let raw = stay.queue::<Bytes>(NAME).codec(Raw).build().unwrap();
-    // Without poison, for comparison.
+    // Without poison, for comparison; of a queue that nobody works on later.
+    let clean = stay.queue::<Value>("clean").build().unwrap();
     for number in 0..good {
         push(
-            &queue,
+            &clean,
             &format!("clean-{number}"),
             None,
             &json!({"sleep": 2}),
@@ -68,11 +69,11 @@ async fn t7_poison_is_dead_after_its_attempts_and_keeps_nobody_from_work(flavor:
         .await;
     }
     let began = Instant::now();
-    let (_, deaths) = work(&server.url(), async {
-        all_ended(&queue, BOUND).await;
+    let (_, deaths) = work(&server.url(), "clean", async {
+        all_ended(&clean, BOUND).await;
     })
     .await;
-    let clean = began.elapsed();
+    let alone = began.elapsed();
     assert_eq!(deaths, 0);
 
     push(&queue, "abort", None, &json!({"abort": true})).await;
@@ -103,7 +104,7 @@ async fn t7_poison_is_dead_after_its_attempts_and_keeps_nobody_from_work(flavor:
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let (lines, deaths) = work(&server.url(), ended).await;
+    let (lines, deaths) = work(&server.url(), NAME, ended).await;
     let mut attempts = BTreeMap::<_, Vec<_>>::new();
     for line in lines.iter().filter(|line| line["begin"].is_string()) {
         let id = line["begin"].as_str().unwrap().to_owned();
@@ -138,7 +139,7 @@ async fn t7_poison_is_dead_after_its_attempts_and_keeps_nobody_from_work(flavor:
     );
     let all_good = all_good.expect("they were taken");
     println!(
-        "{flavor}: T7 {good} good jobs in {clean:?} alone, in {all_good:?} beside three kinds of poison; each poison dead once"
+        "{flavor}: T7 {good} good jobs in {alone:?} alone, in {all_good:?} beside three kinds of poison; each poison dead once"
     );
     // What is dead can be tried again, and dies again: once.
     assert_eq!(queue.replay(&["invalid"]).await.unwrap(), 1);
