@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub(crate) use self::live::{LIVE_MOST, Live, LiveHeader};
+#[cfg(feature = "redis")]
+pub(crate) use self::live::LIVE_MOST;
+pub(crate) use self::live::{Live, LiveHeader};
 pub use self::position::Position;
 use super::GapReason;
 use crate::error::Result;

@@ -347,6 +347,9 @@ impl Shared {
     }
 
     fn on_message(&self, channel: &str, payload: &Bytes) {
+        if self.probe.hear(channel.as_bytes(), payload) {
+            return;
+        }
         let registry = self.registry();
         if let Some((channel, listeners)) = registry.listeners.get(channel) {
             for listener in listeners {
@@ -399,9 +402,7 @@ impl Hooks for Shared {
         match (push.kind, field) {
             (PushKind::Subscribe, _) => self.on_confirmation(channel),
             (PushKind::Message, Value::BulkString(payload)) => {
-                if !self.probe.hear(channel.as_bytes(), &payload) {
-                    self.on_message(channel, &payload.into());
-                }
+                self.on_message(channel, &payload.into());
             }
             _ => {}
         }

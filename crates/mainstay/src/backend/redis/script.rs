@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::backend::digest::sha1_hex;
 
 /// What several scripts start with, and which.
-const PRELUDES: [(&str, &[&str]); 7] = [
+const PRELUDES: [(&str, &[&str]); 8] = [
     (
         include_str!("lua/cache_changed.lua"),
         &[
