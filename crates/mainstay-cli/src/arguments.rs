@@ -12,6 +12,7 @@ Examples:
   mainstay cache set prices sku-1 9.90 --ttl 1h
   mainstay sub alarms
   mainstay lock run report -- ./make-report.sh
+  mainstay queue work reports -- ./make-report.sh
 
 Exit codes: 0 done, 1 the answer is no (a miss, a denial), 2 an error.
 `mainstay lock run` has more: see its help.";
@@ -20,7 +21,7 @@ const URL_HELP: &str = "\
 Backend: memory:, redis://, rediss://, unix://, redis-cluster:// or redis-sentinel://; \
 without it REDIS_URL, or REDIS_HOST with REDIS_PORT and REDIS_PASSWORD, else memory:";
 
-/// Caching, sessions, pub/sub, rate limits and locks, over memory, Redis or Valkey.
+/// Caching, sessions, pub/sub, queues, rate limits and locks, over memory, Redis or Valkey.
 #[derive(Parser)]
 #[command(name = "mainstay", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Arguments {

@@ -5,6 +5,7 @@ mod completions;
 mod limit;
 mod lock;
 mod publish;
+mod queue;
 mod serve;
 mod session;
 mod subscribe;
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     #[command(name = "sub")]
     Subscribe(subscribe::Subscribe),
     Lock(lock::Lock),
+    Queue(queue::Queue),
     Limit(limit::Limit),
     Session(session::Session),
     Completions(completions::Completions),
@@ -40,6 +42,7 @@ impl Command {
             Self::Publish(command) => command.run(global).await,
             Self::Subscribe(command) => command.run(global).await,
             Self::Lock(command) => command.run(global).await,
+            Self::Queue(command) => command.run(global).await,
             Self::Limit(command) => command.run(global).await,
             Self::Session(command) => command.run(global).await,
             Self::Completions(command) => command.run(),

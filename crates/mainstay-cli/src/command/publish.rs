@@ -54,7 +54,7 @@ impl Publish {
     }
 }
 
-fn read(data: &str) -> Result<Value, Failure> {
+pub(super) fn read(data: &str) -> Result<Value, Failure> {
     if data != "-" {
         return serde_json::from_str(data).map_err(Failure::Data);
     }

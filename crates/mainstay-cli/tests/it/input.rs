@@ -137,6 +137,8 @@ fn the_memory_backend_is_refused_by_every_command_that_needs_a_shared_store() {
             &["sub", "c"],
             &["lock", "run", "l", "--", "true"],
             &["limit", "check", "p", "s", "--limit", "1/1s"],
+            &["queue", "push", "q", "1"],
+            &["queue", "work", "q", "--", "true"],
             &["session", "ls", "u"],
             &["session", "show", "u", &hash],
             &["session", "revoke", "u", "--all"],

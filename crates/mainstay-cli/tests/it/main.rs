@@ -12,6 +12,7 @@ mod limit;
 mod lock;
 mod program;
 mod pubsub;
+mod queue;
 mod readme;
 mod serve;
 mod serve_sessions;

@@ -134,11 +134,11 @@ pub async fn an_id_is_pushed_once_within_its_window(subject: &Subject) {
 
 pub async fn concurrent_pushes_of_one_id_add_one_job(subject: &Subject) {
     let queue = queue(subject.stay());
-    let pushes = (0..20).map(|data| {
+    let calls = (0..20).map(|data| {
         let queue = queue.clone();
         async move { queue.job(&data).id("same").push().await.unwrap() }
     });
-    let pushed = join_all(pushes).await;
+    let pushed = join_all(calls).await;
     let added = pushed
         .iter()
         .filter(|it| matches!(it, Pushed::Added { .. }));

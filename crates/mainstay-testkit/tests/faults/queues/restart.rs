@@ -41,9 +41,8 @@ async fn workers_go_on_by_themselves_after_the_server_has_lost_everything(flavor
         let id = format!("after-{round}");
         eventually("a push", RECOVERY, async || {
             match queue.job(&json!({})).id(&id).push().await {
-                Ok(Pushed::Added { .. }) => Ok(()),
-                // Its answer may have been lost.
-                Ok(Pushed::Duplicate { .. }) => Ok(()),
+                // The answer to the push before may have been lost.
+                Ok(Pushed::Added { .. } | Pushed::Duplicate { .. }) => Ok(()),
                 other => Err(format!("{other:?}")),
             }
         })

@@ -158,7 +158,7 @@ impl Steps {
     }
 
     fn ids(&mut self) -> Vec<String> {
-        (0..1 + self.below(12)).map(|_| self.id()).collect()
+        (0..=self.below(12)).map(|_| self.id()).collect()
     }
 
     fn index(&mut self, length: usize) -> usize {
