@@ -44,6 +44,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let workspace = process::watch(
         cargo(["test", "--workspace", "--no-fail-fast", "--"])
             .args(&options.filter)
+            .env("RUST_TEST_THREADS", threads())
             .envs(clients.environment()),
     )?;
     let bare = process::watch(
@@ -74,6 +75,12 @@ pub(crate) fn run(options: &Options) -> Outcome {
     } else {
         Ok(())
     }
+}
+
+/// One more than there are processors: the longest tests wait for servers and clocks most of their time.
+fn threads() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors + 1).to_string()
 }
 
 fn forget_skipped() -> Outcome {

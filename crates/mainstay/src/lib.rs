@@ -96,6 +96,11 @@ struct Readme;
 #[doc = include_str!("../../../docs/guide/cache.md")]
 struct CacheGuide;
 
+/// And those of the guide to channels.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/channels.md")]
+struct ChannelGuide;
+
 /// And those of the guide to locks.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/locks.md")]

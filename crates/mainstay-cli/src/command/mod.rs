@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod cache;
+mod channel;
 mod completions;
 mod limit;
 mod lock;
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     Publish(publish::Publish),
     #[command(name = "sub")]
     Subscribe(subscribe::Subscribe),
+    Channel(channel::Channel),
     Lock(lock::Lock),
     Queue(queue::Queue),
     Limit(limit::Limit),
@@ -41,6 +43,7 @@ impl Command {
             Self::Cache(command) => command.run(global).await,
             Self::Publish(command) => command.run(global).await,
             Self::Subscribe(command) => command.run(global).await,
+            Self::Channel(command) => command.run(global).await,
             Self::Lock(command) => command.run(global).await,
             Self::Queue(command) => command.run(global).await,
             Self::Limit(command) => command.run(global).await,

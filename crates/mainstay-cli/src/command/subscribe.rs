@@ -73,7 +73,7 @@ fn print(item: Item<Value>, json: bool) -> Result<(), Failure> {
             };
             output::line(shown)
         }
-        Item::Event { channel, event } => output::line(for_people(&channel, &event)),
+        Item::Event { channel, event } => output::line(event_for_people(channel.as_str(), &event)),
         Item::Gap(reason) => {
             let reason = match reason {
                 GapReason::Disconnected => "disconnected".to_owned(),
@@ -99,7 +99,8 @@ fn print(item: Item<Value>, json: bool) -> Result<(), Failure> {
     }
 }
 
-fn for_people(channel: &Name, event: &Event<Value>) -> String {
+/// One line: time, channel, type and data.
+pub(super) fn event_for_people(channel: &str, event: &Event<Value>) -> String {
     let time = event.time.map_or_else(
         || "-".to_owned(),
         |time| humantime::format_rfc3339_millis(time).to_string(),

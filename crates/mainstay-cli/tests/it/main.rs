@@ -6,6 +6,7 @@
 )]
 
 mod cache;
+mod channel;
 mod completions;
 mod input;
 mod limit;
