@@ -31,6 +31,13 @@ DELETE /v1/users/{user}/sessions/{id_hash}  end one of them
 POST   /v1/channels/{channel}/events     {\"type\",\"data\"} or a CloudEvent
 GET    /v1/channels/{channel}/events     what its history keeps, ?after=POSITION&limit=100
 GET    /v1/stream?channel=a&channel=b    server-sent events
+GET    /v1/queues/{queue}                how many jobs, by what they wait for
+POST   /v1/queues/{queue}:push           {\"jobs\":[{\"data\",\"id\",\"key\",\"delay\",\"traceparent\"}]}
+POST   /v1/queues/{queue}:take           {\"consumer\",\"most\",\"lease\",\"max_attempts\"}
+POST   /v1/queues/{queue}:renew          {\"jobs\":[{\"id\",\"fence\"}],\"lease\"}
+POST   /v1/queues/{queue}:settle         {\"jobs\":[{\"id\",\"fence\",\"outcome\",\"after\",\"reason\"}],\"max_attempts\"}; outcome: done, retry, back, dead
+GET    /v1/queues/{queue}/dead           ?limit=1000&skip=0
+POST   /v1/queues/{queue}/dead:replay    {\"ids\",\"all\"}; or :purge
 GET    /v1/limits                        the policies
 POST   /v1/limits/{policies}:check       {\"subject\",\"cost\",\"token\"}; several policies stand between commas
 POST   /v1/limits/{policies}:peek        {\"subject\",\"cost\"}

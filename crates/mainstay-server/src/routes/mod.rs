@@ -7,6 +7,7 @@ mod index;
 mod limits;
 mod locks;
 mod probes;
+mod queues;
 mod sessions;
 mod stream;
 mod users;
@@ -28,6 +29,7 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(users::routes())
         .merge(events::routes())
         .merge(stream::routes())
+        .merge(queues::routes())
         .merge(limits::routes())
         .merge(envoy::routes(app))
         .layer(from_fn_with_state(app.clone(), limit_time));

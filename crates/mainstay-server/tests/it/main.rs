@@ -15,6 +15,7 @@ mod locks;
 mod metrics;
 mod probes;
 mod problems;
+mod queues;
 mod raw;
 mod server;
 mod sessions;

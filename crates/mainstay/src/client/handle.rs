@@ -422,6 +422,11 @@ mod tests {
         let queue = stay.queue::<u8>("q").build()?;
         drop(between_threads(queue.push(&1)).await?);
         drop(between_threads(queue.job(&2).key("k").push()).await?);
+        between_threads(queue.push_all(&[3, 4])).await?;
+        let jobs = vec![queue.job(&5).id("five")];
+        between_threads(queue.push_jobs(jobs)).await?;
+        between_threads(queue.dead(0, 10)).await?;
+        between_threads(queue.replay_if(|_| true)).await?;
         let mut worker = queue.worker().start()?;
         let delivery = between_threads(worker.next()).await.expect("it runs");
         let settled = between_threads(delivery.ack()).await?;

@@ -116,6 +116,14 @@ impl<T> Queue<T> {
         job::push_all(&self.0, jobs.collect()).await
     }
 
+    /// As [`push_all`](Self::push_all), of jobs with ids, keys and delays of their own.
+    ///
+    /// # Errors
+    /// As [`NewJob::push`]; some of them may have been added then.
+    pub async fn push_jobs(&self, jobs: Vec<NewJob<'_, T>>) -> Result<Vec<Pushed>> {
+        job::push_all(&self.0, jobs).await
+    }
+
     /// Starts to describe a job: its id, its key, when it is due.
     pub fn job<'a>(&'a self, data: &'a T) -> NewJob<'a, T> {
         NewJob::new(&self.0, data)

@@ -137,12 +137,12 @@ pub(super) async fn push_all<T>(
     let mut answers = Vec::with_capacity(jobs.len());
     let mut part = Vec::new();
     let mut bytes = 0;
-    let mut jobs = jobs.into_iter().map(NewJob::ready).peekable();
+    let mut jobs = jobs.into_iter();
     while let Some(job) = jobs.next() {
-        let job = job?;
+        let job = job.ready()?;
         bytes += job.content.len();
         part.push(job);
-        if part.len() == AT_ONCE || bytes > LARGE || jobs.peek().is_none() {
+        if part.len() == AT_ONCE || bytes > LARGE || jobs.len() == 0 {
             let pushed = push_together(queue, &part).await?;
             answers.extend(told(queue, std::mem::take(&mut part), pushed));
             bytes = 0;
