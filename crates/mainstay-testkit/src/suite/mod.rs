@@ -126,6 +126,7 @@ macro_rules! behaviours {
                 an_idle_session_lives_at_least_its_idle_time_after_any_use
                 an_active_session_stays_listed
                 a_listing_tells_where_sessions_are_used_from
+                a_listing_tells_of_sessions_with_much_data_as_of_others
                 all_sessions_but_one_end_together
                 a_visitor_has_a_session_that_is_nobodys_and_ends_at_log_in
                 a_session_that_outlives_the_others_is_seen_all_the_time

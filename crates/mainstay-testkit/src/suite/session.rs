@@ -1,6 +1,6 @@
 //! Sessions: validity, expiry, revocation, listing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -294,6 +294,41 @@ pub async fn a_listing_tells_where_sessions_are_used_from(subject: &Subject) {
         loaded.id_hash(),
         listed(&sessions, USER).await.pop_first().unwrap()
     );
+}
+
+pub async fn a_listing_tells_of_sessions_with_much_data_as_of_others(subject: &Subject) {
+    let long = "\u{e4}\"".repeat(5_000);
+    let whole = sessions_of(subject.stay());
+    let keyed = subject.stay().sessions::<BTreeMap<String, String>>();
+    let keyed = keyed.secret("suite").build().unwrap();
+    let keys = BTreeMap::from([("long".to_owned(), long.clone())]);
+    let device = Device::new().with_user_agent("Firefox");
+    for log_in in [
+        whole
+            .log_in(USER, &long)
+            .device(device.clone())
+            .create()
+            .await,
+        keyed
+            .log_in(USER, &keys)
+            .device(device.clone())
+            .create()
+            .await,
+    ] {
+        assert!(matches!(log_in.unwrap(), LoggedIn::Issued(_)));
+    }
+    let listed = whole.list(USER).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    for line in listed {
+        assert_eq!(line.record.user.as_deref(), Some(USER));
+        assert_eq!(line.record.device, device);
+    }
+    let id = whole.create(USER, &long).await.unwrap().id;
+    let Renewed::Issued(renewed) = whole.rotate(&id).await.unwrap() else {
+        panic!("it is valid");
+    };
+    let loaded = whole.load(&renewed.id).await.unwrap().unwrap();
+    assert_eq!(loaded.data, long);
 }
 
 pub async fn all_sessions_but_one_end_together(subject: &Subject) {
