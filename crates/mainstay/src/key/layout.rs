@@ -204,6 +204,7 @@ mod tests {
         let report = Name::new("report")?;
         assert_eq!(plain.lock(&report).as_str(), "lock:report");
         assert_eq!(spaced.lock(&report).as_str(), "plant:lock:report");
+        assert_eq!(spaced.queue(&report).as_str(), "plant:queue:report");
         assert_eq!(plain.channel(&report).as_str(), "report");
         let sessions = spaced.plain_sessions();
         assert_eq!(sessions.session("7-f").as_str(), "plant:session:7-f");

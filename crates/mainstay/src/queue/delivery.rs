@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::backoff::Backoff;
 use super::lease::Outcome;
-use super::pump::Order;
+use super::order::Order;
 use crate::backend;
 use crate::error::{Error, ErrorKind, Result};
 

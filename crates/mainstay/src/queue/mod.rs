@@ -51,6 +51,7 @@ mod job;
 mod lease;
 mod letters;
 mod metrics;
+mod order;
 mod pump;
 mod serve;
 mod worker;

@@ -13,6 +13,7 @@ use super::delivery::{Delivery, Job, Receipt};
 use super::handle::Shared;
 use super::lease::{Leased, Outcome, tell_died, tell_settled};
 use super::metrics;
+use super::order::{Answer, Ending, Held, Kind, Order, deadline};
 use crate::backend::{HeldJob, Settled, Settlement, Taken, Wakeups, Want};
 use crate::clock::Moment;
 use crate::error::Result;
@@ -26,52 +27,6 @@ const CALLED_FOR: u64 = 1_500;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Deliveries that one call of the store ends or extends.
 const AT_ONCE: usize = 256;
-
-/// What others want of the task.
-pub(super) enum Order {
-    Settle {
-        id: Arc<str>,
-        fence: u64,
-        outcome: Outcome,
-        /// `None` when the delivery was dropped.
-        reply: Option<oneshot::Sender<Result<Settled>>>,
-    },
-    /// Take no more, and end when nothing is in flight, or when the grace is over.
-    Stop { grace: Option<Duration> },
-}
-
-/// A delivery that is to end.
-struct Ending {
-    id: Arc<str>,
-    fence: u64,
-    outcome: Outcome,
-    reply: Option<oneshot::Sender<Result<Settled>>>,
-}
-
-/// A delivery that is out.
-struct Held {
-    id: Arc<str>,
-    lost: watch::Sender<bool>,
-    /// The store may give it to another from then on.
-    deadline: Moment,
-    is_ending: bool,
-}
-
-/// What the store is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
-    Take,
-    Settle,
-    Renew,
-    Listen,
-}
-
-enum Answer {
-    Taken(Moment, Result<Taken>, u64),
-    Settled(Vec<Ending>, Result<Vec<Settled>>),
-    Renewed(Moment, Vec<(Arc<str>, u64)>, Result<Vec<bool>>),
-    Listening(Result<Box<dyn Wakeups>>),
-}
 
 pub(super) struct Pump<T> {
     queue: Arc<Shared<T>>,
@@ -526,12 +481,4 @@ impl<T: Send + 'static> Pump<T> {
             self.end(id, fence, Outcome::Back, None);
         }
     }
-}
-
-/// How long a worker may believe in a lease that was asked for at `sent`: the store counts from later on.
-/// 1 % and 2 ms are taken off for two clocks that do not run alike.
-fn deadline(sent: Moment, lease: Ttl) -> Moment {
-    let lease = lease.as_duration();
-    let drift = lease / 100 + Duration::from_millis(2);
-    sent.after(lease.saturating_sub(drift))
 }

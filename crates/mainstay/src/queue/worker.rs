@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 use super::delivery::Delivery;
 use super::handle::Shared;
 use super::lease;
-use super::pump::{Order, Pump};
+use super::order::Order;
+use super::pump::Pump;
 use crate::error::{Error, Result};
 
 /// Defines a [`Worker`]; made by [`Queue::worker`](super::Queue::worker).
