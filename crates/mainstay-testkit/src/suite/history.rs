@@ -140,10 +140,14 @@ pub async fn an_event_larger_than_a_buffer_arrives(subject: &Subject) {
     let channel = subject.stay().channel::<String>("texts").buffer_bytes(64);
     let history = channel.history(Retention::count(10)).build().unwrap();
     let mut subscriber = history.subscribe().await.unwrap();
-    for size in [10, 200_000, 70_000] {
+    // Two neighbours are more than a page of the log.
+    let sizes = [10, 200_000, 70_000, 1_000_000, 900_000, 10];
+    for size in sizes {
         history.publish("text", &"x".repeat(size)).await.unwrap();
     }
-    for size in [10, 200_000, 70_000] {
+    let read = history.read(Start::Beginning, 10).await.unwrap();
+    assert_eq!(read.len(), sizes.len());
+    for size in sizes {
         let item = timeout(Subject::BOUND, subscriber.next()).await.unwrap();
         let HistoryItem::Event { event, .. } = item else {
             panic!("no event: {item:?}");
@@ -212,7 +216,11 @@ pub async fn an_event_is_published_once_however_often_it_is_sent(subject: &Subje
     assert!(sent.iter().all(|other| other.position == sent[0].position));
     let other = Event::new("number", 8).with_id("another");
     assert!(!history.publish_once(&other).await.unwrap().is_repeated);
-    assert_eq!(read(&history, Start::Beginning).await, [7, 8]);
+    let elsewhere = Event::new("number", 9)
+        .with_id("another")
+        .with_source("elsewhere");
+    assert!(!history.publish_once(&elsewhere).await.unwrap().is_repeated);
+    assert_eq!(read(&history, Start::Beginning).await, [7, 8, 9]);
 }
 
 pub async fn what_is_read_has_a_bound_and_a_time(subject: &Subject) {

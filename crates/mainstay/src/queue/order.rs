@@ -39,6 +39,8 @@ pub(super) struct Held {
     /// The store may give it to another from then on.
     pub(super) deadline: Moment,
     pub(super) is_ending: bool,
+    /// Nobody has the delivery any more: what cannot be settled is left to its lease.
+    pub(super) is_dropped: bool,
 }
 
 /// What the store is asked.

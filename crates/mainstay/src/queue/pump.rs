@@ -304,6 +304,7 @@ impl<T: Send + 'static> Pump<T> {
                 lost,
                 deadline,
                 is_ending: false,
+                is_dropped: false,
             };
             self.held.insert(fence, held);
             self.working += 1;
@@ -377,7 +378,8 @@ impl<T: Send + 'static> Pump<T> {
                 outcome,
                 reply,
             }),
-            Some(_) | None => {}
+            Some(held) => held.is_dropped |= reply.is_none(),
+            None => {}
         }
     }
 
@@ -398,9 +400,13 @@ impl<T: Send + 'static> Pump<T> {
             }
             Err(error) => {
                 for ending in endings {
-                    let Some(reply) = ending.reply else {
+                    let held = self.held.get(&ending.fence);
+                    let is_dropped = held.is_some_and(|held| held.is_dropped);
+                    if ending.reply.is_none() || is_dropped {
                         // Its lease ends by itself.
                         self.forget(ending.fence);
+                    }
+                    let Some(reply) = ending.reply else {
                         continue;
                     };
                     if let Some(held) = self.held.get_mut(&ending.fence) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mainstay::ErrorKind;
 use mainstay::queue::{Pushed, Settled};
 use mainstay_testkit::fixture::{Flavor, Persistence, Server, eventually};
 use serde_json::json;
@@ -13,6 +14,7 @@ use super::{NAME, push, queue};
 on_both_flavors! {
     workers_go_on_by_themselves_after_the_server_has_lost_everything
     jobs_that_the_server_saves_are_kept_through_restarts
+    a_full_server_takes_no_jobs_and_gives_out_those_it_has
 }
 
 const LEASE: Duration = Duration::from_millis(900);
@@ -91,4 +93,31 @@ async fn jobs_that_the_server_saves_are_kept_through_restarts(flavor: Flavor) {
     }
     let key = format!("{{queue:{NAME}}}:jobs");
     assert_eq!(server.command(&["EXISTS", &key]).await.integer(), 0);
+}
+
+async fn a_full_server_takes_no_jobs_and_gives_out_those_it_has(flavor: Flavor) {
+    let server = Server::start(flavor).await;
+    let queue = queue(&connect(&server.url()).await);
+    for number in 0..4 {
+        push(&queue, &format!("job-{number}"), None, &json!({})).await;
+    }
+    let mut worker = queue.worker().concurrency(1).lease(LEASE).start().unwrap();
+    let slow = timeout(BOUND, worker.next()).await.unwrap().unwrap();
+    let full = ["CONFIG", "SET", "maxmemory", "1"];
+    assert_eq!(server.command(&full).await.text(), "OK");
+
+    let refused = queue.job(&json!({})).id("more").push().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused);
+    // It is extended for as long as it takes, and tried again.
+    tokio::time::sleep(LEASE + SLACK).await;
+    let settled = slow.retry(Duration::ZERO, "again").await.unwrap();
+    assert_eq!(settled, Settled::Settled);
+    let mut done = 0;
+    while done < 4 {
+        let next = timeout(BOUND, worker.next()).await.expect("jobs come");
+        assert_eq!(next.unwrap().ack().await.unwrap(), Settled::Settled);
+        done += 1;
+    }
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.ready, stats.in_flight, stats.dead), (0, 0, 0));
 }

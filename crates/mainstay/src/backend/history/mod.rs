@@ -40,8 +40,8 @@ pub trait HistoryStore: Send + Sync {
     async fn append(&self, log: &StoreKey, append: &Append<'_>) -> Result<Appended>;
 
     /// Reads what is kept from the message `from` on, that one included: at most `most` messages,
-    /// and no more than about `max_bytes` of them, but at least one. A log that was never written
-    /// gets its epoch.
+    /// and no more than about `max_bytes` of them, but at least two: the one a reader has, and the
+    /// next. A log that was never written gets its epoch. Reading puts off that it is forgotten.
     async fn read(
         &self,
         log: &StoreKey,

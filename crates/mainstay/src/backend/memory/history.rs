@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::key::StoreKey;
 use crate::random;
 
-/// How long a history is remembered that was read and never written.
+/// How long a history is remembered beyond its age.
 const UNWRITTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) struct MemoryHistories {
@@ -151,7 +151,11 @@ impl HistoryStore for MemoryHistories {
     ) -> Result<HistoryPage> {
         let mut logs = lock(&self.logs);
         let now = self.clock.now();
-        if logs.logs.get(now, log).is_none() {
+        if let Some(age) = logs.logs.get(now, log).map(|it| it.value.age) {
+            // What is read is remembered: who is up to date must not hear that all was lost.
+            let ends = now.after(age.saturating_add(UNWRITTEN));
+            logs.logs.expire_at(now, log, ends);
+        } else {
             let ends = now.after(UNWRITTEN);
             logs.logs.insert(now, log.clone(), Log::new(), ends);
         }
@@ -163,7 +167,7 @@ impl HistoryStore for MemoryHistories {
         let mut left = max_bytes;
         for (_, entry) in it.entries.iter().skip(skipped).take(most.get()) {
             let rest = left.checked_sub(entry.payload.len());
-            if rest.is_none() && !entries.is_empty() {
+            if rest.is_none() && entries.len() > 1 {
                 break;
             }
             entries.push(entry.clone());

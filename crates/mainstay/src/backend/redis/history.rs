@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::key::StoreKey;
 use crate::random;
 
-/// How long a history is remembered that was read and never written.
+/// How long a history is remembered beyond its age.
 const UNWRITTEN_MS: &str = "604800000";
 
 /// What a message of a page consists of in the script's answer.

@@ -323,6 +323,8 @@ impl Shared {
     fn interrupt(&self) {
         let mut registry = self.registry();
         registry.confirmed.clear();
+        // Its rules may be others.
+        registry.refused.clear();
         for (_, listeners) in registry.listeners.values_mut() {
             for listener in listeners {
                 if listener.standing == Standing::Live {

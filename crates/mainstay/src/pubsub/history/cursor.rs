@@ -115,7 +115,19 @@ impl Cursor {
         }
         self.at.mark = here;
         entries.retain(|entry| entry.sequence > at);
-        // Whatever deleted one of them, it is a gap of the next page.
+        // Another program has deleted what comes next.
+        let after = match entries.first() {
+            Some(entry) if entry.sequence > at + 1 => {
+                Some((entry.sequence - 1, entry.before.clone()))
+            }
+            None if last.sequence > at => Some((last.sequence, last.mark.clone())),
+            Some(_) | None => None,
+        };
+        if let Some((to, mark)) = after {
+            (self.at.sequence, self.at.mark) = (to, mark);
+            return gap(at + 1, Some(to), HistoryGapReason::Trimmed);
+        }
+        // A hole further on is a gap of the next page.
         let whole = entries
             .iter()
             .zip(at + 1..)
@@ -162,7 +174,7 @@ fn gap(from: u64, to: Option<u64>, reason: HistoryGapReason) -> Absorbed {
 }
 
 fn rewritten(first: u64, to: u64) -> Absorbed {
-    gap(first.min(to), Some(to), HistoryGapReason::Rewritten)
+    gap(first.min(to).max(1), Some(to), HistoryGapReason::Rewritten)
 }
 
 #[cfg(test)]
@@ -279,6 +291,31 @@ mod tests {
             let log = Log("e", marks, first);
             let read = read(&mut Cursor::after(seen.clone()), &log);
             assert_eq!(read, (vec![gap], numbers));
+        }
+    }
+
+    #[test]
+    fn what_another_program_has_deleted_is_a_gap_wherever_it_was() {
+        let log = Log("e", vec!["a", "b", "c", "d", "f"], 1);
+        for deleted in 2..=5 {
+            let mut cursor = Cursor::after(position("e", 1, "a"));
+            let (mut gaps, mut numbers) = (Vec::new(), Vec::new());
+            for _ in 0..10 {
+                let mut page = log.page(cursor.read_from(), 9);
+                page.entries.retain(|entry| entry.sequence != deleted);
+                match cursor.absorb(page) {
+                    Absorbed::Gap(gap) => gaps.push(gap),
+                    Absorbed::Entries { entries, .. } => {
+                        for entry in entries {
+                            cursor.advance(&entry);
+                            numbers.push(entry.sequence);
+                        }
+                    }
+                }
+            }
+            let expected: Vec<_> = (2..=5).filter(|number| *number != deleted).collect();
+            assert_eq!(numbers, expected);
+            assert_eq!(gaps, [missing(deleted, deleted, HistoryGapReason::Trimmed)]);
         }
     }
 

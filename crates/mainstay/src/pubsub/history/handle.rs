@@ -92,7 +92,8 @@ impl<T: Serialize> History<T> {
         Ok(self.append(event, None).await?.position)
     }
 
-    /// Publishes an event unless one of its id was published here in the last [10 minutes](Self::ONCE).
+    /// Publishes an event unless one of its source and id was published here in the last
+    /// [10 minutes](Self::ONCE).
     ///
     /// So it may be called again until it succeeds, and does so itself when a reply is lost.
     /// Cancel safety as [`publish`](Self::publish).
@@ -100,7 +101,12 @@ impl<T: Serialize> History<T> {
     /// # Errors
     /// As [`publish_event`](Self::publish_event).
     pub async fn publish_once(&self, event: &Event<T>) -> Result<Published> {
-        self.append(event, Some(&event.id)).await
+        let source = match event.source.as_str() {
+            "" => &self.shared.source,
+            own => own,
+        };
+        let key = format!("{source}\n{}", event.id);
+        self.append(event, Some(&key)).await
     }
 
     async fn append<D: Serialize>(
@@ -157,6 +163,7 @@ impl<T: DeserializeOwned> History<T> {
         let mut items = Vec::new();
         let mut cursor: Cursor = begin(shared, start).await?;
         while let Some(left) = NonZeroUsize::new(most.saturating_sub(items.len())) {
+            tokio::task::consume_budget().await;
             let from = cursor.read_from();
             // One more: the message at the cursor.
             let wanted = left.saturating_add(1);

@@ -104,7 +104,7 @@ impl<T: DeserializeOwned> HistoryItem<T> {
         counter!("mainstay_channel_gaps_total", "reason" => reason).increment(1);
         if let Some(to) = gap.to {
             counter!("mainstay_history_missing_total", "channel" => channel.to_string())
-                .increment(to.saturating_sub(gap.from).saturating_add(1));
+                .increment(to.saturating_add(1).saturating_sub(gap.from));
         }
         Self::Gap(gap)
     }

@@ -114,9 +114,9 @@ impl<T> HistorySubscriber<T> {
 impl<T: DeserializeOwned> HistorySubscriber<T> {
     /// The next event or gap; waits while there is none. Cancel safe.
     pub async fn next(&mut self) -> HistoryItem<T> {
-        // A subscriber that never catches up would otherwise never yield to other tasks.
-        tokio::task::consume_budget().await;
         loop {
+            // A subscriber that never catches up would otherwise never yield to other tasks.
+            tokio::task::consume_budget().await;
             if let Some(entry) = self.ready.pop_front() {
                 self.cursor.advance(&entry);
                 let epoch = &self.cursor.position().epoch;
@@ -144,10 +144,12 @@ impl<T: DeserializeOwned> HistorySubscriber<T> {
             log,
             clock,
             name,
+            buffer_bytes,
             ..
         } = &*self.shared;
+        let most_bytes = buffer_bytes.get().clamp(PAGE_BYTES / 16, PAGE_BYTES);
         let from = self.cursor.read_from();
-        let page = match store.read(log, from, PAGE, PAGE_BYTES).await {
+        let page = match store.read(log, from, PAGE, most_bytes).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::debug!(%error, channel = %name, "history cannot be read: trying again");

@@ -15,17 +15,18 @@ local payload, mark, now = ARGV[1], ARGV[2], now_ms()
 local it = history()
 if not it then
   redis.call('DEL', KEYS[2])
-  it = { epoch = mark, seq = 0, mark = '', first = 1, oldest = now, bytes = 0 }
+  it = { epoch = mark, seq = 0, mark = '', first = 1, oldest = now, total = 0, before = 0 }
 end
 it.age = tonumber(ARGV[4])
 local before = it.mark
 it.seq = it.seq + 1
 it.mark = mark
 if it.first == it.seq then
-  it.oldest = now
+  it.oldest, it.before = now, it.total
 end
-it.bytes = it.bytes + #payload
-redis.call('XADD', KEYS[2], number(it.seq) .. '-0', 'm', mark, 'b', before, 't', number(now), 'e', payload)
+it.total = it.total + #payload
+redis.call('XADD', KEYS[2], number(it.seq) .. '-0', 'm', mark, 'b', before, 't', number(now), 's',
+  number(it.total), 'e', payload)
 sweep(it, now, tonumber(ARGV[3]), tonumber(ARGV[5]))
 write(it)
 redis.call('PEXPIRE', KEYS[1], ARGV[6])

@@ -1,18 +1,27 @@
 -- Reads a part of a channel's history; one that was never written gets its epoch.
 -- KEYS[1] hash of the history, KEYS[2] stream of its messages
--- ARGV[1] number of the first message, ARGV[2] messages at most, ARGV[3] bytes at most, but at least one
--- message, ARGV[4] epoch of a new history, ARGV[5] ms that a new one is remembered
+-- ARGV[1] number of the first message, ARGV[2] messages at most, ARGV[3] bytes at most, but at least two
+-- messages, ARGV[4] epoch of a new history, ARGV[5] ms that a history is remembered beyond its age
 -- RETURNS epoch, number and mark of the latest message, number of the oldest that is kept, then of each
 -- message its number, mark, mark before, ms since 1970, bytes
 local now = now_ms()
 local it = history()
 if not it then
   redis.call('DEL', KEYS[2])
-  it = { epoch = ARGV[4], seq = 0, mark = '', first = 1, oldest = now, bytes = 0, age = tonumber(ARGV[5]) }
+  it = { epoch = ARGV[4], seq = 0, mark = '', first = 1, oldest = now, total = 0, before = 0,
+    age = tonumber(ARGV[5]) }
   write(it)
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
-elseif sweep(it, now, math.huge, math.huge) then
-  write(it)
+else
+  if sweep(it, now, math.huge, math.huge) then
+    write(it)
+  end
+  -- What is read is remembered: who is up to date must not hear that all was lost.
+  local remembered = it.age + ARGV[5]
+  if redis.call('PTTL', KEYS[1]) < remembered - 86400000 then
+    redis.call('PEXPIRE', KEYS[1], number(remembered))
+    redis.call('PEXPIRE', KEYS[2], number(remembered))
+  end
 end
 local answer = { it.epoch, number(it.seq), it.mark, '' }
 local from, most, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -23,7 +32,7 @@ while found < most and bytes > 0 do
     local seq = string.match(message[1], '^%d+')
     local fields = entry(message[2])
     bytes = bytes - #fields.e
-    if found > 0 and bytes < 0 then
+    if found > 1 and bytes < 0 then
       break
     end
     found = found + 1

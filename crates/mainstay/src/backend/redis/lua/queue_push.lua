@@ -4,10 +4,6 @@
 --   known, milliseconds until it is due, key or nothing, content
 -- RETURNS a digit for each job: 0 there are too many, 1 added, 2 its id is known
 local jobs = (#ARGV - 2) / 5
-local old = redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', now, 'LIMIT', 0, 2 * jobs + 16)
-if #old > 0 then
-  redis.call('ZREM', KEYS[7], unpack(old))
-end
 local length = redis.call('HLEN', KEYS[3])
 local most = tonumber(ARGV[1])
 local answers = {}
@@ -27,6 +23,11 @@ for n = 1, jobs do
     length = length + 1
     answers[n] = 1
   end
+end
+-- Last: a full server refuses no script that has begun to write, and must refuse more jobs.
+local old = redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', now, 'LIMIT', 0, 2 * jobs + 16)
+if #old > 0 then
+  redis.call('ZREM', KEYS[7], unpack(old))
 end
 call(ARGV[2], ready_now)
 keep()

@@ -3,6 +3,8 @@
 -- ARGV[1] milliseconds of the lease; then id and fence of each job
 -- RETURNS a digit for each job: 1 extended, 0 not in flight under that fence
 local answers = {}
+-- A full server refuses no script that has begun to write.
+redis.call('ZREM', KEYS[5], '')
 for at = 2, #ARGV, 2 do
   local state = read(redis.call('HGET', KEYS[4], ARGV[at]))
   if state and state.fence == ARGV[at + 1] and redis.call('ZSCORE', KEYS[5], ARGV[at]) then

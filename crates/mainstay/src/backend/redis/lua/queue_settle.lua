@@ -12,6 +12,8 @@ if before then
   return before
 end
 local answers, done, died = {}, {}, 0
+-- A full server refuses no script that has begun to write: jobs must get out of it.
+redis.call('ZREM', KEYS[5], '')
 for at = 5, #ARGV, 5 do
   local id, fence, verb, delay, reason = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local state = read(redis.call('HGET', KEYS[4], id))

@@ -9,6 +9,8 @@
 local LARGE = 4194304
 local most, attempts_most = tonumber(ARGV[2]), tonumber(ARGV[4])
 local died = 0
+-- A full server refuses no script that has begun to write: jobs must get out of it.
+redis.call('ZREM', KEYS[5], '')
 local ended = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now, 'LIMIT', 0, 100)
 for n = #ended, 1, -1 do
   local id = ended[n]
@@ -39,13 +41,12 @@ end
 local taken = {}
 local ids = most > 0 and redis.call('LPOP', KEYS[2], most) or {}
 if #ids > 0 then
-  local contents = redis.call('HMGET', KEYS[3], unpack(ids))
   local states = redis.call('HMGET', KEYS[4], unpack(ids))
   local fence = math.max(tonumber(redis.call('HGET', KEYS[1], 'fence') or 0) + 1, micros)
   local ends = now + ARGV[3]
   local changed, leases, bytes = {}, {}, 0
   for n, id in ipairs(ids) do
-    local state, content = read(states[n]), contents[n]
+    local state, content = read(states[n]), redis.call('HGET', KEYS[3], id)
     if not state or not content then
       forget(id)
       redis.call('HINCRBY', KEYS[1], 'lost', 1)
