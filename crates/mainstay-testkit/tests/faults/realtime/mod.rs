@@ -2,6 +2,7 @@
 
 mod history;
 mod liveness;
+mod model;
 
 use super::{
     BOUND, COMMAND_TIMEOUT, NOTICE, RECOVERY, SLACK, connect, durable, extent, login,
