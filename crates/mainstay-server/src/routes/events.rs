@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Json, Router};
-use mainstay::pubsub::{Event, HistoryGap, HistoryItem, Position, Start};
+use mainstay::pubsub::{Event, History, HistoryGap, HistoryItem, Position, Start};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -67,7 +67,12 @@ async fn publish(
 async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Problem> {
     let query = Query::of(&uri, &["after", "limit"])?;
     let name = segment(&uri, 2)?;
-    let limit = query.limit()?;
+    let (limit, most) = (query.limit()?, History::<Value>::READ_MOST);
+    if limit > most {
+        return Err(Problem::invalid(format!(
+            "\"limit\" must be between 1 and {most}"
+        )));
+    }
     let start = match query.one("after")? {
         None => Start::Beginning,
         Some(place) => Start::After(place.parse()?),

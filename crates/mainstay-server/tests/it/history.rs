@@ -197,6 +197,9 @@ async fn a_history_is_read_page_by_page() {
         document["detail"],
         "position is not one that was handed out"
     );
+    let wrong = server.get(&format!("{path}?limit=1001")).await;
+    let document = problem(wrong, 400, "invalid_input").await;
+    assert_eq!(document["detail"], "\"limit\" must be between 1 and 1000");
     let none = server.get("/v1/channels/plain/events").await;
     problem(none, 404, "no_history").await;
 }
